@@ -1,0 +1,152 @@
+package ginsession
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/seal"
+)
+
+// maxSetCookie is the length of a whole Set-Cookie line that every browser
+// takes, in bytes.
+const maxSetCookie = 4096
+
+// cookie reads and writes the session's cookie: its name, attributes and
+// size. What the value means is up to the [storage].
+type cookie struct {
+	name       string
+	attributes string // all but Max-Age
+}
+
+func newCookie(c *config) cookie {
+	var b strings.Builder
+	b.WriteString("; Path=" + c.Path)
+	if c.Domain != "" {
+		b.WriteString("; Domain=" + c.Domain)
+	}
+	if c.HTTPOnly {
+		b.WriteString("; HttpOnly")
+	}
+	if c.Secure {
+		b.WriteString("; Secure")
+	}
+	switch c.SameSite {
+	case http.SameSiteLaxMode:
+		b.WriteString("; SameSite=Lax")
+	case http.SameSiteStrictMode:
+		b.WriteString("; SameSite=Strict")
+	case http.SameSiteNoneMode:
+		b.WriteString("; SameSite=None")
+	}
+	if c.Partitioned {
+		b.WriteString("; Partitioned")
+	}
+	return cookie{name: c.Name, attributes: b.String()}
+}
+
+// values gives the value of every cookie of this name, in the order in which
+// they came. A browser can send several: of other paths, or planted by a
+// neighbouring subdomain.
+func (k *cookie) values(h http.Header) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range h["Cookie"] {
+			for line != "" {
+				var pair string
+				pair, line, _ = strings.Cut(line, ";")
+				name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+				if name == k.name && !yield(value) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// came tells whether the request has any cookie of this name.
+func (k *cookie) came(h http.Header) bool {
+	for range k.values(h) {
+		return true
+	}
+	return false
+}
+
+// set gives the Set-Cookie line for a value. The cookie goes with the browser
+// window where maxAge is 0.
+func (k *cookie) set(value string, maxAge time.Duration) (string, error) {
+	line := k.name + "=" + value + k.attributes
+	if maxAge > 0 {
+		seconds := int64((maxAge + time.Second - 1) / time.Second)
+		line += "; Max-Age=" + strconv.FormatInt(seconds, 10)
+	}
+	if len(line) > maxSetCookie {
+		return "", fmt.Errorf("%w: its Set-Cookie line has %d bytes, and browsers need take no more than %d; keep less in it",
+			ErrTooLarge, len(line), maxSetCookie)
+	}
+	return line, nil
+}
+
+// expire gives the Set-Cookie line that makes the browser drop the cookie.
+func (k *cookie) expire() string {
+	return k.name + "=" + k.attributes + "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+}
+
+// purposeCookie separates the key for sealed cookies from those for all else,
+// and future formats from this one.
+const purposeCookie = "ginsession cookie 1"
+
+// sealedCookie keeps the whole session, encrypted, in the cookie's value. The
+// name is bound to it, so that a cookie cannot be passed off as another
+// session of the same app.
+type sealedCookie struct {
+	sealer *seal.Sealer
+	bound  []byte
+}
+
+func newSealedCookie(c *config) (*sealedCookie, error) {
+	sealer, err := seal.New(purposeCookie, append([]string{c.Secret}, c.Previous...)...)
+	if err != nil {
+		return nil, fmt.Errorf("ginsession: %w", err)
+	}
+	return &sealedCookie{sealer: sealer, bound: []byte(purposeCookie + "\x00" + c.Name)}, nil
+}
+
+func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
+	if len(value) > maxSetCookie { // before it is decoded
+		return ErrInvalid
+	}
+	box, err := seal.FromText(value)
+	if err != nil {
+		return ErrInvalid
+	}
+	plaintext, err := k.sealer.Open(box, k.bound)
+	if err != nil {
+		return ErrInvalid
+	}
+	content, err := codec.Parse(string(plaintext))
+	if err != nil {
+		return ErrInvalid
+	}
+	s.content = content
+	return nil
+}
+
+func (k *sealedCookie) commit(_ context.Context, s *Session) (line string, err error) {
+	if s.content.Empty() {
+		if s.held || s.destroyed && s.m.cookie.came(s.header) {
+			line = s.m.cookie.expire()
+		}
+	} else {
+		value := seal.Text(k.sealer.Seal(s.content.Append(make([]byte, 0, s.content.Size())), k.bound))
+		line, err = s.m.cookie.set(value, s.maxAge())
+	}
+	if err == nil && line != "" && s.headersGone {
+		err = fmt.Errorf("%w: change the session before the response is flushed, hijacked or 64 KiB long", ErrLate)
+	}
+	return line, err
+}

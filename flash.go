@@ -1,0 +1,89 @@
+package ginsession
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ginsession/ginsession/internal/codec"
+)
+
+// Flask's names for what is no key of ours.
+const (
+	keyFlashes   = "_flashes"
+	keyPermanent = "_permanent"
+)
+
+// defaultCategory is that of a flash added without one, as in Flask.
+const defaultCategory = "message"
+
+// Flash is a message for the next page that the browser shows.
+type Flash struct {
+	// Message is a string, or a [template.HTML] where it was added as one, so
+	// that {{.Message}} does the right thing in a template of html/template.
+	Message any
+	// Category is what the message was added under, "message" by default.
+	Category string
+}
+
+// AddFlash keeps a message for the next call of [Session.Flashes], here or in
+// a later request. The category "" means "message". The message is a string or
+// a [template.HTML]; of an error its text is kept. Never put what a user typed
+// into a template.HTML. Errors are those of [Session.Set].
+func (s *Session) AddFlash(message any, category string) {
+	if err, ok := message.(error); ok {
+		message = err.Error()
+	}
+	raw, err := encode("flash", message)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	f := codec.Flash{ID: rand.Uint64(), Category: orDefault(category), Raw: raw}
+	s.content.Flashes = append(s.content.Flashes, f)
+	s.did.add(f)
+	s.change()
+}
+
+// Flashes returns the messages of these categories, or all of them, oldest
+// first, and takes them out of the session: each is shown once. Messages of
+// other categories stay for later. Within a request, further calls return the
+// same messages again; what is added after the first call is for the next
+// request (Flask's rule).
+//
+// In a template: {{range .session.Flashes}}<p class="{{.Category}}">{{.Message}}</p>{{end}}
+func (s *Session) Flashes(categories ...string) []Flash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if !s.flashed {
+		s.seen, s.flashed = slices.Clone(s.content.Flashes), true
+	}
+	wanted := func(f codec.Flash) bool {
+		return len(categories) == 0 || slices.Contains(categories, f.Category) ||
+			f.Category == defaultCategory && slices.Contains(categories, "")
+	}
+	var shown []Flash
+	for _, f := range s.seen {
+		if !wanted(f) {
+			continue
+		}
+		message, _ := decodeAny(f.Raw)
+		shown = append(shown, Flash{message, f.Category})
+		if s.content.HasFlash(f.ID) {
+			s.content.DeleteFlash(f.ID)
+			s.did.take(f.ID)
+			s.change()
+		}
+	}
+	return shown
+}
+
+func orDefault(category string) string {
+	if category == "" {
+		return defaultCategory
+	}
+	return category
+}

@@ -1,0 +1,121 @@
+package ginsession
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Key is where the session is found in the [gin.Context] unless
+// [WithContextKey] says otherwise: c.MustGet(ginsession.Key) and c.Value.
+const Key = "github.com/ginsession/ginsession"
+
+// New returns a middleware that gives every request a [*Session], kept in an
+// encrypted cookie.
+//
+// The secret is at least 32 bytes long, unguessable, and the same on every
+// server of the app; "openssl rand -base64 32" prints a good one. Whoever has
+// it can read and forge every session. All mistakes in the arguments are found
+// at once and returned joined, each as a [*ConfigError]; none shows a secret.
+//
+// The middleware holds the response back until the handler returns, flushes,
+// hijacks the connection or has written 64 KiB; then it saves the session and
+// lets the headers go. It may be mounted several times and serve any number of
+// requests at once. A request that does not touch its session costs next to
+// nothing, and its response is left as it is.
+func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
+	c, err := newConfig(secret, opts)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := newSealedCookie(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &manager{config: c, cookie: newCookie(c), storage: sealed}
+	return m.handle, nil
+}
+
+// Must returns h, or panics if err is not nil:
+//
+//	r.Use(ginsession.Must(ginsession.New(secret)))
+func Must(h gin.HandlerFunc, err error) gin.HandlerFunc {
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// From returns the request's session. It panics where no middleware has put
+// one under [Key].
+func From(c *gin.Context) *Session {
+	if v, ok := c.Get(Key); ok {
+		return v.(*Session)
+	}
+	panic("ginsession: no session in this gin.Context: mount the middleware before the handler, with " +
+		"r.Use(ginsession.Must(ginsession.New(secret))); under another context key use c.MustGet")
+}
+
+// manager is what all requests of one middleware share. Nothing in it changes
+// after [New].
+type manager struct {
+	*config
+	cookie  cookie
+	storage storage
+}
+
+// storage is where sessions are kept between requests. Its methods are called
+// with the session locked.
+type storage interface {
+	// load fills in the content of the session that a cookie's value stands
+	// for. [ErrInvalid] and [ErrUnknown] refuse the cookie; all other errors
+	// say that nobody knows.
+	load(ctx context.Context, s *Session, value string) error
+
+	// commit makes what s holds last, and returns the Set-Cookie line that
+	// the browser needs for it, if any.
+	commit(ctx context.Context, s *Session) (line string, err error)
+}
+
+// handle is a request's way through the middleware.
+func (m *manager) handle(c *gin.Context) {
+	// 1. One session a request, however often the middleware is mounted.
+	outer, _ := c.Get(m.ContextKey)
+	if m.serves(outer) {
+		c.Next()
+		return
+	}
+
+	// 2. Nothing is read yet; the session remembers where from.
+	s := newSession(m, c)
+	c.Set(m.ContextKey, s)
+	c.Writer = &s.writer
+
+	// 3. Whatever happens, gin gets its writer back: it writes the bodies of
+	// 404 and 405 after the last middleware, and Recovery writes its page.
+	defer func() {
+		s.writer.leave()
+		if outer != nil {
+			c.Set(m.ContextKey, outer)
+		}
+	}()
+	c.Next()
+
+	// 4. Commit, then let go of what was held back. A panic never comes here.
+	s.writer.finish()
+}
+
+// serves tells whether outer is a session of this very middleware that is
+// still under way.
+func (m *manager) serves(outer any) bool {
+	s, ok := outer.(*Session)
+	if !ok || s.over.Load() {
+		return false
+	}
+	if s.m != m && s.m.Name == m.Name {
+		panic(fmt.Sprintf("ginsession: two different middlewares share the cookie %q and the context key %q: "+
+			"mount one of them, or tell them apart by WithName and WithContextKey", m.Name, m.ContextKey))
+	}
+	return s.m == m
+}

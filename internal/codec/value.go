@@ -1,0 +1,581 @@
+package codec
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Flask marks a type that JSON lacks by an object with one key, its tag.
+const (
+	tagTuple  = " t"
+	tagBytes  = " b"
+	tagMarkup = " m"
+	tagUUID   = " u"
+	tagTime   = " d"
+	tagDict   = " di" // a real dict whose only key looks like a tag; "__" is added to that key
+)
+
+func isTag(key string) bool {
+	switch key {
+	case tagTuple, tagBytes, tagMarkup, tagUUID, tagTime, tagDict:
+		return true
+	}
+	return false
+}
+
+const (
+	maxDepth     = 500 // of a value's nesting; this is how cycles are found
+	maxTypeDepth = 20  // of lists and maps in one type, for types that hold themselves
+)
+
+var (
+	errDepth = fmt.Errorf("nested more than %d deep, or a cycle", maxDepth)
+	errUTF8  = errors.New("a string that is not valid UTF-8; keep it as []byte")
+)
+
+// Encode spells v as tagged JSON. Bytes, times, [template.HTML] and lists and
+// maps of them keep their types; inside structs the spelling is that of
+// encoding/json.
+func Encode(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "null", nil
+	case string:
+		if plainASCII(v) {
+			return `"` + v + `"`, nil
+		}
+	case int:
+		return strconv.Itoa(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	}
+	tree, err := tag(v, 0)
+	if err != nil {
+		return "", err
+	}
+	return marshal(tree)
+}
+
+// tag turns v into a tree that encoding/json spells as tagged JSON.
+func tag(v any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errDepth
+	}
+	switch v := v.(type) {
+	case nil, bool, int, int64, json.Number:
+		return v, nil
+	case string:
+		return v, checkUTF8(v)
+	case template.HTML:
+		return map[string]any{tagMarkup: string(v)}, checkUTF8(string(v))
+	case time.Time:
+		text, err := v.MarshalText()
+		return map[string]any{tagTime: string(text)}, err
+	case *time.Time:
+		if v == nil {
+			return nil, nil
+		}
+		return tag(*v, depth)
+	}
+	rv := reflect.ValueOf(v)
+	if !walkable(rv.Type(), 0) {
+		return foreign(v)
+	}
+	switch rv.Kind() {
+	case reflect.Slice:
+		return tagSlice(rv, depth)
+	case reflect.Map:
+		return tagMap(rv, depth)
+	case reflect.String:
+		return v, checkUTF8(rv.String())
+	case reflect.Float32, reflect.Float64:
+		return number(rv.Float(), rv.Type().Bits())
+	default:
+		return v, nil // booleans and whole numbers of any named type
+	}
+}
+
+func tagSlice(rv reflect.Value, depth int) (any, error) {
+	if rv.IsNil() {
+		return nil, nil
+	}
+	if rv.Type().Elem().Kind() == reflect.Uint8 {
+		return map[string]any{tagBytes: base64.StdEncoding.EncodeToString(rv.Bytes())}, nil
+	}
+	list := make([]any, rv.Len())
+	for i := range list {
+		var err error
+		if list[i], err = tag(rv.Index(i).Interface(), depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func tagMap(rv reflect.Value, depth int) (any, error) {
+	if rv.IsNil() {
+		return nil, nil
+	}
+	dict := make(map[string]any, rv.Len())
+	for iter := rv.MapRange(); iter.Next(); {
+		key := iter.Key().String()
+		if err := checkUTF8(key); err != nil {
+			return nil, err
+		}
+		value, err := tag(iter.Value().Interface(), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		dict[key] = value
+	}
+	return escape(dict), nil
+}
+
+// escape keeps a dict whose only key looks like a tag from being read as one.
+func escape(dict map[string]any) map[string]any {
+	if key, ok := onlyKey(dict); ok && isTag(key) {
+		return map[string]any{tagDict: map[string]any{key + "__": dict[key]}}
+	}
+	return dict
+}
+
+func onlyKey(dict map[string]any) (string, bool) {
+	if len(dict) != 1 {
+		return "", false
+	}
+	for key := range dict {
+		return key, true
+	}
+	return "", false
+}
+
+var (
+	typeTime          = reflect.TypeFor[time.Time]()
+	typeHTML          = reflect.TypeFor[template.HTML]()
+	typeMarshaler     = reflect.TypeFor[json.Marshaler]()
+	typeTextMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+// walkable tells whether [tag] spells values of t itself. What has a spelling
+// of its own, structs, and types nested without end are left to encoding/json.
+func walkable(t reflect.Type, depth int) bool {
+	if depth > maxTypeDepth {
+		return false
+	}
+	if t == typeTime || t == typeHTML {
+		return true
+	}
+	if t.Kind() == reflect.Interface {
+		return t.NumMethod() == 0
+	}
+	if p := reflect.PointerTo(t); p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Bool, reflect.String,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64:
+		return true
+	case reflect.Slice:
+		return walkable(t.Elem(), depth+1)
+	case reflect.Map:
+		return t.Key().Kind() == reflect.String && !t.Key().Implements(typeTextMarshaler) &&
+			walkable(t.Elem(), depth+1)
+	}
+	return false
+}
+
+// foreign lets encoding/json spell v; a dict in it that looks like a tag is
+// escaped.
+func foreign(v any) (any, error) {
+	raw, err := marshal(v)
+	if err != nil || !strings.Contains(raw, `{" `) {
+		return json.RawMessage(raw), err
+	}
+	tree, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return mapTree(tree, func(dict map[string]any) (any, error) { return escape(dict), nil })
+}
+
+// number spells a float as Python does, so that it stays a float everywhere.
+func number(f float64, bits int) (json.Number, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return "", fmt.Errorf("%v, which JSON has no spelling for", f)
+	}
+	form := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e16) {
+		form = 'e'
+	}
+	text := strconv.FormatFloat(f, form, -1, bits)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return json.Number(text), nil
+}
+
+func checkUTF8(s string) error {
+	if !utf8.ValidString(s) {
+		return errUTF8
+	}
+	return nil
+}
+
+// plainASCII tells whether s stands in JSON as it is.
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func marshal(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+// Decode gives the value that raw spells: nil, bool, int64, uint64, float64,
+// string, []byte, [time.Time], [template.HTML], []any or map[string]any.
+func Decode(raw string) (any, error) {
+	if s, ok := plainString(raw); ok {
+		return s, nil
+	}
+	tree, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if tree, err = mapTree(tree, untag); err != nil {
+		return nil, err
+	}
+	return numbers(tree), nil
+}
+
+// parse reads JSON into a tree in which numbers keep their spelling.
+func parse(raw string) (any, error) {
+	dec := json.NewDecoder(strings.NewReader(raw))
+	dec.UseNumber()
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, err
+	}
+	return tree, nil
+}
+
+// mapTree replaces each dict by what fn makes of it, innermost first.
+func mapTree(tree any, fn func(map[string]any) (any, error)) (any, error) {
+	var err error
+	switch t := tree.(type) {
+	case []any:
+		for i := range t {
+			if t[i], err = mapTree(t[i], fn); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for key := range t {
+			if t[key], err = mapTree(t[key], fn); err != nil {
+				return nil, err
+			}
+		}
+		return fn(t)
+	}
+	return tree, nil
+}
+
+// numbers replaces the spelled numbers of a tree by int64, uint64 or float64.
+func numbers(tree any) any {
+	switch t := tree.(type) {
+	case json.Number:
+		return parseNumber(string(t))
+	case []any:
+		for i := range t {
+			t[i] = numbers(t[i])
+		}
+	case map[string]any:
+		for key := range t {
+			t[key] = numbers(t[key])
+		}
+	}
+	return tree
+}
+
+func parseNumber(text string) any {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return n
+	}
+	f, _ := strconv.ParseFloat(text, 64) // out of range: an infinity of the right sign
+	return f
+}
+
+var errTag = errors.New("a type tag with the wrong content")
+
+// untag gives the value behind a tag.
+func untag(dict map[string]any) (any, error) {
+	key, ok := onlyKey(dict)
+	if !ok || !isTag(key) {
+		return dict, nil
+	}
+	switch v := dict[key].(type) {
+	case []any:
+		if key == tagTuple {
+			return v, nil
+		}
+	case map[string]any:
+		if inner, ok := onlyKey(v); ok && key == tagDict && strings.HasSuffix(inner, "__") {
+			return map[string]any{strings.TrimSuffix(inner, "__"): v[inner]}, nil
+		}
+	case string:
+		return untagText(key, v)
+	}
+	return nil, errTag
+}
+
+func untagText(key, text string) (any, error) {
+	switch key {
+	case tagBytes:
+		return base64.StdEncoding.DecodeString(text)
+	case tagMarkup:
+		return template.HTML(text), nil //nolint:gosec // the app itself stored it as HTML
+	case tagUUID:
+		if len(text) == 32 {
+			return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:], nil
+		}
+	case tagTime:
+		return parseTime(text)
+	}
+	return nil, errTag
+}
+
+// parseTime reads our own spelling or Flask's, an HTTP date.
+func parseTime(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC1123, text)
+}
+
+// plainString gives the string that raw spells where that takes no decoding.
+func plainString(raw string) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' || strings.IndexByte(raw, '\\') >= 0 {
+		return "", false
+	}
+	return raw[1 : len(raw)-1], true
+}
+
+// String gives a string; HTML counts as one.
+func String(raw string) (string, bool) {
+	if s, ok := plainString(raw); ok {
+		return s, true
+	}
+	switch v, _ := Decode(raw); v := v.(type) {
+	case string:
+		return v, true
+	case template.HTML:
+		return string(v), true
+	}
+	return "", false
+}
+
+// Int gives a whole number that fits; 3.0 is a whole number too.
+func Int(raw string) (int64, bool) {
+	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
+		return n, true
+	}
+	f, ok := float(raw)
+	if n := int64(f); ok && f >= -1<<63 && f < 1<<63 && float64(n) == f {
+		return n, true
+	}
+	return 0, false
+}
+
+// Uint is [Int] for what is not negative.
+func Uint(raw string) (uint64, bool) {
+	if n, err := strconv.ParseUint(raw, 10, 64); err == nil {
+		return n, true
+	}
+	f, ok := float(raw)
+	if n := uint64(f); ok && f >= 0 && f < 1<<64 && float64(n) == f {
+		return n, true
+	}
+	return 0, false
+}
+
+// Float gives any number, a whole one rounded where a float64 does not hold
+// it exactly.
+func Float(raw string) (float64, bool) {
+	if !isNumber(raw) {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(raw, 64)
+	return f, err == nil
+}
+
+// float reads a number that is spelled with a fraction or an exponent.
+func float(raw string) (float64, bool) {
+	if !strings.ContainsAny(raw, ".e") {
+		return 0, false
+	}
+	return Float(raw)
+}
+
+// isNumber tells a number from all else that can be a JSON value.
+func isNumber(raw string) bool {
+	return raw != "" && raw[len(raw)-1] >= '0' && raw[len(raw)-1] <= '9'
+}
+
+// Bool gives a boolean.
+func Bool(raw string) (value, ok bool) { return raw == "true", raw == "true" || raw == "false" }
+
+// Into decodes raw into the value that dst points to, and tells whether raw
+// was of its type.
+func Into(raw string, dst any) (ok bool) {
+	switch dst := dst.(type) {
+	case *string:
+		*dst, ok = String(raw)
+	case *bool:
+		*dst, ok = Bool(raw)
+	case *int64:
+		*dst, ok = Int(raw)
+	case *uint64:
+		*dst, ok = Uint(raw)
+	case *float64:
+		*dst, ok = Float(raw)
+	case *int:
+		var n int64
+		n, ok = Int(raw)
+		*dst = int(n)
+		ok = ok && int64(*dst) == n
+	case *[]byte:
+		ok = as(raw, dst)
+	case *time.Time:
+		ok = as(raw, dst)
+	case *template.HTML:
+		ok = as(raw, dst)
+	case *any:
+		ok = as(raw, dst)
+	default:
+		return into(raw, reflect.ValueOf(dst).Elem())
+	}
+	return ok
+}
+
+func as[T any](raw string, dst *T) (ok bool) {
+	v, err := Decode(raw)
+	if err != nil {
+		return false
+	}
+	if v == nil { // a nil any is an any
+		return reflect.TypeFor[T]().Kind() == reflect.Interface
+	}
+	*dst, ok = v.(T)
+	return ok
+}
+
+func into(raw string, dst reflect.Value) bool {
+	if raw == "null" {
+		switch dst.Kind() {
+		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+			return true
+		}
+		return false
+	}
+	if holdsAny(dst.Type(), 0) {
+		tree, err := Decode(raw)
+		return err == nil && assign(dst, tree)
+	}
+	plain, err := untagged(raw)
+	return err == nil && json.Unmarshal([]byte(plain), dst.Addr().Interface()) == nil
+}
+
+// holdsAny tells whether t is made of lists and maps with any at the bottom:
+// there the values keep the types that [Decode] gives them.
+func holdsAny(t reflect.Type, depth int) bool {
+	switch {
+	case depth > maxTypeDepth:
+		return false
+	case t.Kind() == reflect.Interface:
+		return t.NumMethod() == 0
+	case t.Kind() == reflect.Slice:
+		return holdsAny(t.Elem(), depth+1)
+	case t.Kind() == reflect.Map:
+		return t.Key().Kind() == reflect.String && holdsAny(t.Elem(), depth+1)
+	}
+	return false
+}
+
+func assign(dst reflect.Value, tree any) bool {
+	switch tree := tree.(type) {
+	case nil:
+		return true
+	case []any:
+		if dst.Kind() != reflect.Slice {
+			break
+		}
+		dst.Set(reflect.MakeSlice(dst.Type(), len(tree), len(tree)))
+		for i := range tree {
+			if !assign(dst.Index(i), tree[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		if dst.Kind() != reflect.Map {
+			break
+		}
+		dst.Set(reflect.MakeMapWithSize(dst.Type(), len(tree)))
+		for key, value := range tree {
+			elem := reflect.New(dst.Type().Elem()).Elem()
+			if !assign(elem, value) {
+				return false
+			}
+			dst.SetMapIndex(reflect.ValueOf(key).Convert(dst.Type().Key()), elem)
+		}
+		return true
+	}
+	if dst.Kind() != reflect.Interface {
+		return false
+	}
+	dst.Set(reflect.ValueOf(tree))
+	return true
+}
+
+// untagged respells raw as encoding/json would have it: bytes as base64,
+// times in RFC 3339.
+func untagged(raw string) (string, error) {
+	if !strings.Contains(raw, `{" `) {
+		return raw, nil
+	}
+	tree, err := parse(raw)
+	if err != nil {
+		return "", err
+	}
+	if tree, err = mapTree(tree, untag); err != nil {
+		return "", err
+	}
+	return marshal(tree)
+}

@@ -1,0 +1,96 @@
+// Package seal encrypts and authenticates bytes under keys derived from an
+// app's secrets, and spells them as text that fits into a cookie.
+//
+// A box is a random 24-byte nonce followed by the XChaCha20-Poly1305
+// ciphertext. Its text is unpadded base64url (RFC 4648, section 5), of which
+// only the canonical spelling is accepted, so that no text opens but the one
+// that was handed out.
+package seal
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Overhead is what sealing adds to a plaintext, in bytes.
+const Overhead = chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead
+
+// ErrOpen says that no key for this purpose opens the box with these
+// additional data. It does not tell a wrong key from a damaged box.
+var ErrOpen = errors.New("seal: does not open")
+
+// Sealer seals under the first secret's key and opens under every secret's.
+// It is safe for concurrent use.
+type Sealer struct {
+	keys []cipher.AEAD
+}
+
+// New derives a key for purpose from each secret with HKDF-SHA-256 (RFC
+// 5869); the keys of two purposes are independent of each other. It fails
+// where the Go runtime forbids the cipher (FIPS 140-only mode).
+func New(purpose string, secrets ...string) (*Sealer, error) {
+	s := new(Sealer)
+	for _, secret := range secrets {
+		key, err := hkdf.Key(sha256.New, []byte(secret), nil, purpose, chacha20poly1305.KeySize)
+		if err != nil {
+			return nil, fmt.Errorf("deriving a key: %w", err)
+		}
+		aead, err := chacha20poly1305.NewX(key)
+		if err != nil {
+			return nil, fmt.Errorf("setting up the cipher: %w", err)
+		}
+		s.keys = append(s.keys, aead)
+	}
+	return s, nil
+}
+
+// Seal encrypts plaintext and binds it to the additional data.
+func (s *Sealer) Seal(plaintext, additional []byte) []byte {
+	box := make([]byte, chacha20poly1305.NonceSizeX, len(plaintext)+Overhead)
+	_, _ = rand.Read(box) // never fails: it ends the program instead
+	return s.keys[0].Seal(box, box, plaintext, additional)
+}
+
+// Open decrypts a box that [Sealer.Seal] made with the same additional data,
+// trying the keys in order.
+func (s *Sealer) Open(box, additional []byte) ([]byte, error) {
+	if len(box) < Overhead {
+		return nil, ErrOpen
+	}
+	nonce, ciphertext := box[:chacha20poly1305.NonceSizeX], box[chacha20poly1305.NonceSizeX:]
+	for _, key := range s.keys {
+		if plaintext, err := key.Open(nil, nonce, ciphertext, additional); err == nil {
+			return plaintext, nil
+		}
+	}
+	return nil, ErrOpen
+}
+
+// encoding refuses spare bits, but skips CR and LF, which [FromText] refuses.
+var encoding = base64.RawURLEncoding.Strict()
+
+// Text spells a box as canonical base64url.
+func Text(box []byte) string { return encoding.EncodeToString(box) }
+
+// TextLen is the length of the text of a box that holds n bytes of plaintext.
+func TextLen(n int) int { return encoding.EncodedLen(n + Overhead) }
+
+// FromText reads what [Text] wrote, and nothing else.
+func FromText(text string) ([]byte, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, ErrOpen
+	}
+	box, err := encoding.DecodeString(text)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return box, nil
+}

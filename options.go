@@ -1,0 +1,261 @@
+package ginsession
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-playground/validator/v10"
+)
+
+// Option changes one default of [New]. Where two set the same thing, the last
+// one wins.
+type Option func(*config)
+
+// WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
+// a secret can be changed without logging everybody out. Each needs at least
+// 32 bytes. They only open: what one of them opened is sealed under the first
+// secret at the session's next write.
+func WithPreviousSecrets(secrets ...string) Option {
+	secrets = slices.Clone(secrets)
+	return func(c *config) { c.Previous = secrets }
+}
+
+// WithName names the cookie. The default is "__Host-session" while the cookie
+// is Secure with Path "/" and no Domain, else "session". The browser promises
+// something for names with a prefix (RFC 6265bis, section 4.1.3); [New]
+// refuses one whose conditions the other options do not meet.
+//
+// Cookies are bound to their name: two sessions with one secret and different
+// names never open each other's.
+func WithName(name string) Option { return func(c *config) { c.Name, c.named = name, true } }
+
+// WithPath limits the cookie to paths below path. The default is "/".
+func WithPath(path string) Option { return func(c *config) { c.Path = path } }
+
+// WithDomain sends the cookie to domain and all its subdomains. By default it
+// goes to the host that set it and to no other. Every subdomain can then read
+// the cookie and plant one.
+func WithDomain(domain string) Option { return func(c *config) { c.Domain = domain } }
+
+// WithSameSite says when the cookie goes along with requests that other sites
+// start. The default is [http.SameSiteLaxMode]: only with navigation by a safe
+// method. [http.SameSiteNoneMode] needs a Secure cookie and protection of your
+// own against cross-site request forgery. [http.SameSiteDefaultMode] leaves
+// the attribute out and the choice to the browser.
+func WithSameSite(mode http.SameSite) Option { return func(c *config) { c.SameSite = mode } }
+
+// WithPartitioned gives each top-level site that embeds yours a cookie jar of
+// its own (CHIPS). It needs a Secure cookie. The default is off.
+func WithPartitioned() Option { return func(c *config) { c.Partitioned = true } }
+
+// WithInsecureCookie leaves out the Secure attribute, so that the cookie
+// travels over plain http, readable and replaceable by everybody on the way.
+// It is for development where the browser does not take http://localhost for
+// secure (Safari), or beyond localhost.
+func WithInsecureCookie() Option { return func(c *config) { c.Secure = false } }
+
+// WithScriptAccess leaves out the HttpOnly attribute, so that scripts in the
+// page, those of an attacker too, can read the cookie.
+func WithScriptAccess() Option { return func(c *config) { c.HTTPOnly = false } }
+
+// WithLifetime limits how long a session is good, counted from its creation or
+// its last [Session.Renew], whatever the browser does. The default is 31 days;
+// writes do not extend it.
+func WithLifetime(d time.Duration) Option { return func(c *config) { c.Lifetime = d } }
+
+// WithIdleTimeout ends a session that nobody has used for d. The default, 0,
+// is none. Activity is noted at most once every quarter of d, so a session
+// lasts between three quarters of d and d after its last use. It may not
+// exceed the lifetime.
+func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.IdleTimeout = d } }
+
+// WithPermanent makes new sessions outlive the browser window, as if each
+// began with [Session.SetPermanent](true).
+func WithPermanent() Option { return func(c *config) { c.Permanent = true } }
+
+// WithContextKey puts the session under another key of the [gin.Context] than
+// [Key], for a second session beside the first. [From] reads only [Key]; use
+// c.MustGet with the other.
+func WithContextKey(key string) Option { return func(c *config) { c.ContextKey = key } }
+
+// WithErrorHandler lets h write the response where a session cannot be read or
+// saved. The handler's own response has been dropped by then, headers and all;
+// where h writes nothing, a plain page with status 503 ([ErrUnavailable]) or
+// 500 follows. h may read the session, but what it changes is not saved.
+//
+// Once headers have left, h still hears of errors, but what it writes goes
+// nowhere. In every case the error is in c.Errors already. The default, nil,
+// is the plain page.
+func WithErrorHandler(h func(*gin.Context, error)) Option {
+	return func(c *config) { c.errorHandler = h }
+}
+
+const (
+	minSecret       = 32 // bytes
+	defaultLifetime = 31 * 24 * time.Hour
+)
+
+// config is what the options fill in. The validator sees exported fields only;
+// the option tag names the option in errors.
+type config struct {
+	Secret      string        `option:"secret" validate:"secret"`
+	Previous    []string      `option:"WithPreviousSecrets" validate:"dive,secret"`
+	Name        string        `option:"WithName" validate:"max=256,cookie_name"`
+	Path        string        `option:"WithPath" validate:"startswith=/,max=1024,cookie_text"`
+	Domain      string        `option:"WithDomain" validate:"omitempty,hostname_rfc1123"`
+	SameSite    http.SameSite `option:"WithSameSite" validate:"min=1,max=4"`
+	Lifetime    time.Duration `option:"WithLifetime" validate:"gt=0"`
+	IdleTimeout time.Duration `option:"WithIdleTimeout" validate:"gte=0"`
+	ContextKey  string        `option:"WithContextKey" validate:"required"`
+
+	Secure, HTTPOnly, Partitioned, Permanent bool
+
+	named        bool
+	errorHandler func(*gin.Context, error)
+}
+
+// reasons gives the rule behind each option's tags, and the way out.
+var reasons = map[string]string{
+	"WithName":        "a cookie name has 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis, section 4.1.1)",
+	"WithPath":        "a path begins with / and has at most 1024 printable ASCII characters without ;",
+	"WithDomain":      "a domain is a host name without a leading dot, such as example.com",
+	"WithSameSite":    "use one of http.SameSiteLaxMode, StrictMode, NoneMode and DefaultMode",
+	"WithLifetime":    "a lifetime is longer than 0; leave the option out for 31 days",
+	"WithIdleTimeout": "an idle timeout is not negative; 0 is none",
+	"WithContextKey":  "a context key is not empty; leave the option out for ginsession.Key",
+}
+
+// newConfig applies the options to the defaults and returns every mistake it
+// finds, joined.
+func newConfig(secret string, opts []Option) (*config, error) {
+	c := &config{
+		Secret:     secret,
+		Path:       "/",
+		SameSite:   http.SameSiteLaxMode,
+		Lifetime:   defaultLifetime,
+		ContextKey: Key,
+		Secure:     true,
+		HTTPOnly:   true,
+	}
+	var mistakes []error
+	for i, opt := range opts {
+		if opt == nil {
+			mistakes = append(mistakes, &ConfigError{"options", fmt.Sprintf("option %d is nil; leave it out", i+1)})
+			continue
+		}
+		opt(c)
+	}
+	if !c.named {
+		c.Name = c.defaultName()
+	}
+	mistakes = append(mistakes, c.checkFields()...)
+	mistakes = append(mistakes, c.checkTogether()...)
+	return c, errors.Join(mistakes...)
+}
+
+func (c *config) defaultName() string {
+	if c.Secure && c.Path == "/" && c.Domain == "" {
+		return "__Host-session"
+	}
+	return "session"
+}
+
+// checkFields runs the validator and translates what it finds: its own errors
+// carry the value, which may be a secret.
+func (c *config) checkFields() []error {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
+	rules := map[string]func(string) bool{
+		"secret":      func(s string) bool { return len(s) >= minSecret }, // min would count runes
+		"cookie_name": isToken,
+		"cookie_text": isAttributeText,
+	}
+	for tag, ok := range rules {
+		check := func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) }
+		if err := v.RegisterValidation(tag, check); err != nil {
+			panic(err) // the tag is empty or reserved: not for a user to see
+		}
+	}
+	var found validator.ValidationErrors
+	errors.As(v.Struct(c), &found)
+	mistakes := make([]error, len(found))
+	for i, f := range found {
+		mistakes[i] = c.explain(f)
+	}
+	return mistakes
+}
+
+// explain names the option, which is the field's name, and its rule. In a list
+// an index follows the name. A secret is never quoted.
+func (c *config) explain(f validator.FieldError) *ConfigError {
+	field := f.Field()
+	if field == "secret" {
+		return &ConfigError{field, shortSecret("it", c.Secret)}
+	}
+	var i int
+	if _, err := fmt.Sscanf(field, "WithPreviousSecrets[%d]", &i); err == nil {
+		return &ConfigError{"WithPreviousSecrets", shortSecret(fmt.Sprintf("number %d", i+1), c.Previous[i])}
+	}
+	return &ConfigError{field, fmt.Sprintf("%q: %s", fmt.Sprint(f.Value()), reasons[field])}
+}
+
+func shortSecret(which, secret string) string {
+	return fmt.Sprintf("%s has %d bytes and needs at least %d; make one with: openssl rand -base64 32",
+		which, len(secret), minSecret)
+}
+
+// checkTogether applies the rules that take more than one option.
+func (c *config) checkTogether() []error {
+	host := hasPrefixFold(c.Name, "__Host-")
+	http_ := hasPrefixFold(c.Name, "__Http-") || hasPrefixFold(c.Name, "__Host-Http-")
+	rules := []struct {
+		broken         bool
+		option, reason string
+	}{
+		{(host || http_ || hasPrefixFold(c.Name, "__Secure-")) && !c.Secure, "WithName",
+			"browsers refuse this prefix without Secure; drop WithInsecureCookie or the prefix"},
+		{host && c.Path != "/", "WithName",
+			"browsers refuse the prefix __Host- with a path other than /; drop WithPath or use __Secure-"},
+		{host && c.Domain != "", "WithName",
+			"browsers refuse the prefix __Host- with a domain; drop WithDomain or use __Secure-"},
+		{http_ && !c.HTTPOnly, "WithName",
+			"browsers refuse this prefix without HttpOnly; drop WithScriptAccess or the prefix"},
+		{c.SameSite == http.SameSiteNoneMode && !c.Secure, "WithSameSite",
+			"browsers refuse SameSite=None without Secure; drop WithInsecureCookie or use SameSiteLaxMode"},
+		{c.Partitioned && !c.Secure, "WithPartitioned",
+			"browsers refuse Partitioned without Secure; drop WithInsecureCookie or WithPartitioned"},
+		{c.IdleTimeout > c.Lifetime, "WithIdleTimeout",
+			"an idle timeout does not exceed the lifetime; shorten it or raise WithLifetime"},
+	}
+	var mistakes []error
+	for _, r := range rules {
+		if r.broken {
+			mistakes = append(mistakes, &ConfigError{r.option, r.reason})
+		}
+	}
+	return mistakes
+}
+
+// hasPrefixFold is [strings.HasPrefix] in any letter case, as browsers compare
+// these prefixes.
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// isToken tells whether s is a token of RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// isAttributeText tells whether s can stand in an attribute of a cookie.
+func isAttributeText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == ';' })
+}

@@ -1,0 +1,663 @@
+package ginsession
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession/internal/codec"
+)
+
+// Session is a dictionary that belongs to one browser and lasts from request
+// to request. It is read at the first use and saved by itself when the handler
+// returns, flushes, hijacks or has written 64 KiB.
+//
+// Its methods may be called from several goroutines at once, also through
+// [gin.Context.Copy] and after the request, when changes last only through
+// [Session.Save]. Values are copied in and out: changing one that was set or
+// got does not change the session.
+//
+// Any key is fine that is valid UTF-8, but "_flashes" and "_permanent", which
+// Flask's form of the cookie needs.
+type Session struct {
+	m      *manager
+	header http.Header     // the request's
+	ctx    context.Context // the request's
+	writer writer
+	over   atomic.Bool // the request is
+
+	mu sync.Mutex // guards all below
+
+	// What is known.
+	loaded   bool
+	came     bool // the session came with the request
+	held     bool // the storage holds it: it came, or was saved since
+	content  codec.Container
+	rejected error // why a cookie was not accepted
+	loadErr  error // the storage did not answer
+	seen     []codec.Flash
+	flashed  bool // seen is filled in
+
+	// What the request did since the last commit.
+	did       changes
+	renewed   bool
+	destroyed bool
+	refused   error // a change that cannot be saved
+
+	// What became of it.
+	modified    bool
+	err         error
+	settled     bool   // Save has returned an error, and nothing has changed since
+	setCookie   string // the Set-Cookie line of the last commit
+	sentCookie  string // the one among the headers
+	headersGone bool
+}
+
+func newSession(m *manager, c *gin.Context) *Session {
+	s := &Session{m: m, header: c.Request.Header, ctx: c.Request.Context()}
+	s.writer.enter(s, c)
+	return s
+}
+
+// Get returns the value under key, or nil. A whole number comes back as int64,
+// or as uint64 where it needs 64 bits, and every other number as float64; a
+// float64 stays one even when it is whole. Bytes, [time.Time] and
+// [template.HTML] keep their types, lists are []any and maps map[string]any.
+// For structs and other types use the function [Get].
+func (s *Session) Get(key string) any {
+	v, _ := read(s, key, decodeAny)
+	return v
+}
+
+// Has tells whether key is in the session, be it with a nil value.
+func (s *Session) Has(key string) bool {
+	_, ok := s.find(key)
+	return ok
+}
+
+// Keys returns the keys, sorted. Flash messages are not among them.
+func (s *Session) Keys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	keys := make([]string, len(s.content.Entries))
+	for i, e := range s.content.Entries {
+		keys[i] = e.Key
+	}
+	return keys
+}
+
+// Len returns the number of keys.
+func (s *Session) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return len(s.content.Entries)
+}
+
+// GetString returns a string, or "" where key is missing or something else.
+// [template.HTML] counts as a string.
+func (s *Session) GetString(key string) string {
+	v, _ := read(s, key, codec.String)
+	return v
+}
+
+// GetBool returns a boolean, or false where key is missing or something else.
+func (s *Session) GetBool(key string) bool {
+	v, _ := read(s, key, codec.Bool)
+	return v
+}
+
+// GetInt returns a whole number, or 0 where key is missing, something else, or
+// does not fit. 3.0 is a whole number; 3.5 is not.
+func (s *Session) GetInt(key string) int {
+	v, _ := Get[int](s, key)
+	return v
+}
+
+// GetInt64 returns a whole number, or 0 where key is missing, something else,
+// or does not fit. 3.0 is a whole number; 3.5 is not.
+func (s *Session) GetInt64(key string) int64 {
+	v, _ := read(s, key, codec.Int)
+	return v
+}
+
+// GetUint64 returns a whole number, or 0 where key is missing, something else,
+// negative, or does not fit.
+func (s *Session) GetUint64(key string) uint64 {
+	v, _ := read(s, key, codec.Uint)
+	return v
+}
+
+// GetFloat64 returns a number of any kind, or 0 where key is missing or
+// something else.
+func (s *Session) GetFloat64(key string) float64 {
+	v, _ := read(s, key, codec.Float)
+	return v
+}
+
+// GetTime returns a time with its nanoseconds and its offset from UTC, or the
+// zero time where key is missing or something else.
+func (s *Session) GetTime(key string) time.Time {
+	v, _ := Get[time.Time](s, key)
+	return v
+}
+
+// GetDuration returns a duration, or 0 where key is missing or something else.
+// It is kept as a whole number of nanoseconds.
+func (s *Session) GetDuration(key string) time.Duration {
+	return time.Duration(s.GetInt64(key))
+}
+
+// GetBytes returns a []byte, or nil where key is missing or something else.
+func (s *Session) GetBytes(key string) []byte {
+	v, _ := Get[[]byte](s, key)
+	return v
+}
+
+// GetStringSlice returns a list of strings, or nil where key is missing or
+// something else.
+func (s *Session) GetStringSlice(key string) []string {
+	v, _ := Get[[]string](s, key)
+	return v
+}
+
+// GetStringMap returns a map, or nil where key is missing or something else.
+// Its values have the types that [Session.Get] gives them.
+func (s *Session) GetStringMap(key string) map[string]any {
+	v, _ := Get[map[string]any](s, key)
+	return v
+}
+
+// Get returns the value under key as a T, which can be any type that
+// encoding/json reads. It returns false where key is missing or its value is
+// not a T: no number is cut short, and no plain string becomes bytes, a time
+// or [template.HTML].
+func Get[T any](s *Session, key string) (T, bool) { return read(s, key, decode[T]) }
+
+// Pop removes key and returns its value as a T. It returns false where key is
+// missing or its value is not a T; a value that is not a T is removed as well.
+func Pop[T any](s *Session, key string) (T, bool) { return take(s, key, decode[T]) }
+
+// Pop removes key and returns its value, as [Session.Get] would, or nil.
+func (s *Session) Pop(key string) any {
+	v, _ := take(s, key, decodeAny)
+	return v
+}
+
+func decodeAny(raw string) (any, bool) {
+	v, err := codec.Decode(raw)
+	return v, err == nil
+}
+
+// decode gives the zero value where raw is not a T, however much of it was.
+func decode[T any](raw string) (T, bool) {
+	var v, zero T
+	if !codec.Into(raw, &v) {
+		return zero, false
+	}
+	return v, true
+}
+
+func read[T any](s *Session, key string, decode func(string) (T, bool)) (v T, ok bool) {
+	if raw, found := s.find(key); found {
+		return decode(raw)
+	}
+	return v, false
+}
+
+func take[T any](s *Session, key string, decode func(string) (T, bool)) (v T, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	raw, found := s.content.Find(key)
+	if !found {
+		return v, false
+	}
+	s.delete(key)
+	return decode(raw)
+}
+
+func (s *Session) find(key string) (raw string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return s.content.Find(key)
+}
+
+// Set puts a copy of value under key. It takes whatever encoding/json can
+// carry, without registration; integers are exact to 64 bits. Setting the
+// value that key has already is no change.
+//
+// A value that cannot be stored changes nothing here, but the session will not
+// be saved and the response becomes an error page: [ErrValue], which
+// [Session.Err] shows at once.
+func (s *Session) Set(key string, value any) {
+	raw, err := encode(key, value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	if old, found := s.content.Find(key); found && old == raw {
+		return
+	}
+	s.content.Set(key, raw)
+	s.did.set(key, raw)
+	s.change()
+}
+
+// Update replaces the value under key by what fn makes of it; fn gets the zero
+// value where key is missing or not a T. Errors are those of [Session.Set].
+//
+// On a server store, no update by a parallel request is lost: fn may run again
+// on a newer value. It must not touch the session.
+func Update[T any](s *Session, key string, fn func(T) T) {
+	s.update(key, func(old string, found bool) (string, error) {
+		var value T
+		if found {
+			value, _ = decode[T](old)
+		}
+		return encode(key, fn(value))
+	})
+}
+
+func (s *Session) update(key string, fn func(old string, found bool) (string, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	old, found := s.content.Find(key)
+	raw, err := fn(old, found)
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	if found && old == raw {
+		return
+	}
+	s.content.Set(key, raw)
+	s.did.update(key, raw, fn)
+	s.change()
+}
+
+func encode(key string, value any) (string, error) {
+	if key == keyFlashes || key == keyPermanent {
+		return "", fmt.Errorf("%w: the key %q is reserved; use AddFlash and SetPermanent", ErrValue, key)
+	}
+	if !utf8.ValidString(key) {
+		return "", fmt.Errorf("%w: the key %q is not valid UTF-8", ErrValue, key)
+	}
+	raw, err := codec.Encode(value)
+	if err != nil {
+		return "", fmt.Errorf("%w: key %q, type %T: %w", ErrValue, key, value, err)
+	}
+	return raw, nil
+}
+
+// Delete removes keys. Removing one that is missing is no change.
+func (s *Session) Delete(keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	for _, key := range keys {
+		if _, ok := s.content.Find(key); ok {
+			s.delete(key)
+		}
+	}
+}
+
+func (s *Session) delete(key string) {
+	s.content.Delete(key)
+	s.did.delete(key)
+	s.change()
+}
+
+// Clear removes everything, flash messages and [Session.SetPermanent] too. The
+// session that is left empty is deleted, cookie and record, unless something
+// is set afterwards. To log out, use [Session.Destroy].
+func (s *Session) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if s.content.Empty() {
+		return
+	}
+	s.did.clear(s.m.Permanent)
+	s.content.Entries, s.content.Flashes = nil, nil
+	s.content.Permanent = s.m.Permanent
+	s.change()
+}
+
+// Renew gives the session a new id and a new lifetime, and keeps what is in
+// it. Call it at every change of privilege, above all at log-in: an id that
+// somebody planted or saw before is worth nothing afterwards (OWASP ASVS 5,
+// 7.2.4).
+func (s *Session) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	s.content.Created = time.Now()
+	s.renewed = true
+	s.change()
+}
+
+// Destroy logs out: it removes the session and expires the browser's cookie.
+// What is set after it in the same request (a flash "You are logged out")
+// begins a fresh session.
+//
+// A copy of an encrypted cookie that somebody made before stays good until its
+// lifetime is over: a server cannot take back what it does not keep.
+func (s *Session) Destroy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	s.content = s.m.fresh()
+	s.did = changes{}
+	s.renewed, s.destroyed = false, true
+	s.change()
+}
+
+// SetPermanent says whether the session outlives the browser window ("remember
+// me"). The default is that of [WithPermanent]: no. It does not make an empty
+// session worth storing.
+func (s *Session) SetPermanent(permanent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if s.content.Permanent != permanent {
+		s.content.Permanent = permanent
+		s.did.permanent = &permanent
+		s.change()
+	}
+}
+
+// Permanent tells whether the session outlives the browser window.
+func (s *Session) Permanent() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return s.content.Permanent
+}
+
+// CreatedAt returns when the session began or was last renewed.
+func (s *Session) CreatedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return s.content.Created
+}
+
+// ExpiresAt returns when the session ends if nobody uses it any more.
+func (s *Session) ExpiresAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if s.content.Expires.IsZero() {
+		return s.m.expiry(s.content.Created, time.Now())
+	}
+	return s.content.Expires
+}
+
+// IsNew tells whether nothing was loaded for this request: there was no
+// cookie, or it was not accepted; see [Session.Rejected].
+func (s *Session) IsNew() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return !s.came
+}
+
+// Modified tells whether this request has changed the session so far, saved or
+// not.
+func (s *Session) Modified() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.modified
+}
+
+// ID returns a name for the session that is safe to log and useless as a
+// credential. It is "" for sessions that live in a cookie, and until the
+// session is stored.
+func (s *Session) ID() string { return "" }
+
+// Rejected returns why the cookie that came was not accepted: [ErrExpired],
+// [ErrInvalid] or [ErrUnknown]. It is nil where none came or one was accepted.
+// A rejected cookie is no error of the request: it gets a fresh session.
+func (s *Session) Rejected() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	return s.rejected
+}
+
+// Err returns the first thing that went wrong with this session in this
+// request, or nil.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Save commits now, for who wants to hold the error; otherwise it is never
+// needed. On return, the Set-Cookie line, if there is need for one, is among
+// the headers of the response. While the handler runs, Save belongs to the
+// goroutine of the request.
+//
+// An error that Save returned is yours: unless the session changes again, the
+// handler's response stands. After the headers have left, a session in a
+// cookie cannot be saved any more: [ErrLate].
+func (s *Session) Save() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.commit(); err != nil {
+		s.settled, s.refused = true, nil
+		return err
+	}
+	if !s.headersGone {
+		s.writeHeaders(s.writer.ResponseWriter.Header())
+	}
+	return nil
+}
+
+// finalCommit is the commit before the headers leave, or the one after them.
+func (s *Session) finalCommit(headersGone bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.headersGone = s.headersGone || headersGone
+	var err error
+	if !s.settled {
+		err = s.commit()
+	}
+	s.headersGone = true
+	return err
+}
+
+// addHeaders is [Session.writeHeaders] for the writer.
+func (s *Session) addHeaders(h http.Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writeHeaders(h)
+}
+
+// finish ends the request.
+func (s *Session) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.headersGone = true
+	s.over.Store(true)
+}
+
+// Everything below is called with the session locked.
+
+// load reads the session at the first use: the first cookie of its name that
+// is accepted.
+func (s *Session) load() {
+	if s.loaded {
+		return
+	}
+	s.loaded = true
+	for value := range s.m.cookie.values(s.header) {
+		err := s.m.storage.load(s.ctx, s, value)
+		if err == nil && s.m.expired(&s.content) {
+			err = ErrExpired
+		}
+		switch {
+		case err == nil:
+			s.came, s.held, s.rejected = true, true, nil
+			return
+		case errors.Is(err, ErrExpired):
+			s.rejected = err // says more than that another was not ours
+		case errors.Is(err, ErrInvalid), errors.Is(err, ErrUnknown):
+			if s.rejected == nil {
+				s.rejected = err
+			}
+		default:
+			s.loadErr = err
+			s.fail(err)
+		}
+	}
+	s.content = s.m.fresh()
+}
+
+// change notes that there is something to save.
+func (s *Session) change() {
+	s.modified, s.settled = true, false
+}
+
+// refuse notes a change that cannot be saved.
+func (s *Session) refuse(err error) {
+	s.fail(err)
+	if s.refused == nil {
+		s.refused = err
+	}
+	s.change()
+}
+
+func (s *Session) fail(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// commit makes what the request did last. Where it fails, all of it is still
+// to be saved.
+func (s *Session) commit() error {
+	err := s.uncommitted()
+	if err == nil && s.dirty() {
+		err = s.store()
+	}
+	if err != nil {
+		s.fail(err)
+	}
+	return err
+}
+
+// uncommitted returns what stands in the way of any commit.
+func (s *Session) uncommitted() error {
+	if s.loadErr != nil {
+		return s.loadErr
+	}
+	return s.refused
+}
+
+func (s *Session) dirty() bool {
+	return s.renewed || s.destroyed || s.did.any() || s.idle()
+}
+
+// idle tells whether it is time to note that the session is in use. That is
+// never an error: once the headers have left it is too late, and no harm done.
+func (s *Session) idle() bool {
+	if !s.held || s.m.IdleTimeout == 0 || s.headersGone {
+		return false
+	}
+	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
+	return gain >= s.m.IdleTimeout/4
+}
+
+func (s *Session) store() error {
+	s.content.Expires = s.m.expiry(s.content.Created, time.Now())
+	line, err := s.m.storage.commit(context.WithoutCancel(s.ctx), s)
+	if err != nil {
+		return err
+	}
+	if line != "" {
+		s.setCookie = line
+	}
+	s.did, s.renewed, s.destroyed = changes{}, false, false
+	s.held = !s.content.Empty()
+	return nil
+}
+
+// writeHeaders tells caches and the browser what this response owes to the
+// session. It may be called again: nothing is repeated.
+func (s *Session) writeHeaders(h http.Header) {
+	if !s.loaded {
+		return
+	}
+	addVary(h)
+	if s.setCookie == "" {
+		return
+	}
+	if lines := h["Set-Cookie"]; !slices.Contains(lines, s.setCookie) {
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie })
+		h["Set-Cookie"] = append(lines, s.setCookie)
+		s.sentCookie = s.setCookie
+	}
+	if len(h["Cache-Control"]) == 0 {
+		h["Cache-Control"] = []string{"no-store"}
+	}
+}
+
+// addVary keeps caches from handing one browser's response to another (RFC
+// 9110, section 12.5.5).
+func addVary(h http.Header) {
+	for _, line := range h["Vary"] {
+		for field := range strings.SplitSeq(line, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
+				return
+			}
+		}
+	}
+	h["Vary"] = append(slices.Clip(h["Vary"]), "Cookie")
+}
+
+// maxAge is how long the browser is to keep the cookie; 0 is for the browser
+// window.
+func (s *Session) maxAge() time.Duration {
+	if !s.content.Permanent {
+		return 0
+	}
+	return max(time.Until(s.content.Expires), time.Second)
+}
+
+// fresh is the content of a session that begins now.
+func (m *manager) fresh() codec.Container {
+	return codec.Container{Created: time.Now(), Permanent: m.Permanent}
+}
+
+// expiry is the end of a session that is used at the moment now.
+func (m *manager) expiry(created, now time.Time) time.Time {
+	end := created.Add(m.Lifetime)
+	if m.IdleTimeout > 0 && now.Add(m.IdleTimeout).Before(end) {
+		return now.Add(m.IdleTimeout)
+	}
+	return end
+}
+
+// expired goes by what was sealed and by the lifetime of today, whichever ends
+// first, so that a shortened lifetime holds at once.
+func (m *manager) expired(c *codec.Container) bool {
+	now := time.Now()
+	return !now.Before(c.Expires) || !now.Before(c.Created.Add(m.Lifetime))
+}
