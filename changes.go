@@ -32,6 +32,51 @@ func (d *changes) any() bool {
 	return d.cleared || d.permanent != nil || len(d.keys)+len(d.added)+len(d.taken) > 0
 }
 
+// apply does it again, to another version of the session. Doing it twice
+// stores no flash twice.
+func (d *changes) apply(c *codec.Container) error {
+	if d.cleared {
+		c.Entries, c.Flashes = nil, nil
+	}
+	if d.permanent != nil {
+		c.Permanent = *d.permanent
+	}
+	for _, k := range d.keys {
+		if err := k.apply(c); err != nil {
+			return err
+		}
+	}
+	for _, id := range d.taken {
+		c.DeleteFlash(id)
+	}
+	for _, f := range d.added {
+		if !c.HasFlash(f.ID) {
+			c.Flashes = append(c.Flashes, f)
+		}
+	}
+	return nil
+}
+
+func (k *keyChange) apply(c *codec.Container) error {
+	if k.deleted {
+		c.Delete(k.key)
+		return nil
+	}
+	if k.updates == nil {
+		c.Set(k.key, k.raw)
+		return nil
+	}
+	for _, update := range k.updates {
+		old, found := c.Find(k.key)
+		raw, err := update(old, found)
+		if err != nil {
+			return err
+		}
+		c.Set(k.key, raw)
+	}
+	return nil
+}
+
 func (d *changes) clear(permanent bool) { *d = changes{cleared: true, permanent: &permanent} }
 
 func (d *changes) set(key, raw string) { *d.key(key) = keyChange{key: key, raw: raw} }

@@ -124,7 +124,7 @@ func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
 	if err != nil {
 		return ErrInvalid
 	}
-	plaintext, err := k.sealer.Open(box, k.bound)
+	plaintext, _, err := k.sealer.Open(box, k.bound)
 	if err != nil {
 		return ErrInvalid
 	}
@@ -138,15 +138,18 @@ func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
 
 func (k *sealedCookie) commit(_ context.Context, s *Session) (line string, err error) {
 	if s.content.Empty() {
-		if s.held || s.destroyed && s.m.cookie.came(s.header) {
-			line = s.m.cookie.expire()
+		if line = s.expireCookie(); line == "" {
+			return "", nil
 		}
 	} else {
+		s.content.Expires = s.m.expiry(s.content.Created, time.Now())
 		value := seal.Text(k.sealer.Seal(s.content.Append(make([]byte, 0, s.content.Size())), k.bound))
-		line, err = s.m.cookie.set(value, s.maxAge())
+		if line, err = s.m.cookie.set(value, s.maxAge(s.content.Expires)); err != nil {
+			return "", err
+		}
 	}
-	if err == nil && line != "" && s.headersGone {
-		err = fmt.Errorf("%w: change the session before the response is flushed, hijacked or 64 KiB long", ErrLate)
+	if s.headersGone {
+		return "", errLate
 	}
-	return line, err
+	return line, nil
 }

@@ -62,6 +62,14 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("ginsession: %s: %s", e.Option, e.Reason)
 }
 
+var errLate = fmt.Errorf("%w: change it before the response is flushed, hijacked or 64 KiB long", ErrLate)
+
+// rejection tells whether err says that a cookie is not accepted, rather than
+// that nobody knows.
+func rejection(err error) bool {
+	return errors.Is(err, ErrExpired) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnknown)
+}
+
 // statusFor is the status of the page that takes the response's place.
 func statusFor(err error) int {
 	if errors.Is(err, ErrUnavailable) {

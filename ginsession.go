@@ -12,7 +12,7 @@ import (
 const Key = "github.com/ginsession/ginsession"
 
 // New returns a middleware that gives every request a [*Session], kept in an
-// encrypted cookie.
+// encrypted cookie, or on a server: [WithMemcached], [WithStore].
 //
 // The secret is at least 32 bytes long, unguessable, and the same on every
 // server of the app; "openssl rand -base64 32" prints a good one. Whoever has
@@ -29,11 +29,15 @@ func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := newSealedCookie(c)
+	m := &manager{config: c, cookie: newCookie(c)}
+	if c.store != nil {
+		m.storage, err = newServerStorage(m, c.store)
+	} else {
+		m.storage, err = newSealedCookie(c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{config: c, cookie: newCookie(c), storage: sealed}
 	return m.handle, nil
 }
 

@@ -3,6 +3,7 @@ module github.com/ginsession/ginsession
 go 1.25.0
 
 require (
+	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-playground/validator/v10 v10.30.4
 	golang.org/x/crypto v0.55.0

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/gin-gonic/gin"
 	"github.com/go-playground/validator/v10"
 )
@@ -16,6 +17,69 @@ import (
 // Option changes one default of [New]. Where two set the same thing, the last
 // one wins.
 type Option func(*config)
+
+// WithMemcached keeps sessions in Memcached; the cookie carries nothing but a
+// sealed id. A server is "host:port" or the path of a unix socket. With
+// several, each session lives on one of them, by rendezvous hashing: a fifth
+// server that joins four moves a fifth of the sessions, which are lost. All
+// servers of the app name them alike, in any order.
+//
+// Names are resolved here, so that a wrong one is found at start, and again
+// whenever a connection is dialled. Each exchange may take 500 milliseconds,
+// and 100 idle connections are kept to each server. A server that times out
+// several times in a row is left alone for half a second at a time.
+//
+// Nothing else is asked while a server is down: its sessions get
+// [ErrUnavailable], status 503, until it is back. Memcached forgets: a restart
+// or memory pressure ends sessions, which gives [ErrUnknown]. A record has at
+// most 1047552 bytes.
+//
+// Whoever can reach Memcached can delete sessions or put older records of a
+// session back, but neither read nor forge one. Do not expose it.
+func WithMemcached(servers ...string) Option {
+	servers = slices.Clone(servers)
+	return func(c *config) {
+		c.storeFrom("WithMemcached", func(c *config) Store {
+			for _, mistake := range checkServers(servers) {
+				c.wrong("WithMemcached", mistake)
+			}
+			return newMemcachedStore(c.KeyPrefix, servers)
+		})
+	}
+}
+
+// WithMemcachedClient is [WithMemcached] with a client of your own, for TLS,
+// authentication or other time-outs. Server choice, time-outs, and what a
+// misbehaving server can do are the client's own.
+func WithMemcachedClient(client *memcache.Client) Option {
+	return func(c *config) {
+		c.storeFrom("WithMemcachedClient", func(c *config) Store {
+			if client == nil {
+				c.wrong("WithMemcachedClient", "the client is nil; make one with memcache.New")
+			}
+			return newMemcachedClientStore(c.KeyPrefix, client)
+		})
+	}
+}
+
+// WithKeyPrefix begins the keys of Memcached's items, for several apps on one
+// server. The default is "session:". The keys go on with 43 characters.
+func WithKeyPrefix(prefix string) Option {
+	return func(c *config) { c.KeyPrefix, c.prefixed = prefix, true }
+}
+
+// WithStore keeps sessions in a store of your own; the cookie carries nothing
+// but a sealed id. See [Store] for what a store has to do.
+func WithStore(store Store) Option {
+	return func(c *config) {
+		c.storeFrom("WithStore", func(c *config) Store {
+			if store == nil {
+				c.wrong("WithStore", "the store is nil; leave the option out for an encrypted cookie")
+			}
+			return store
+		})
+	}
+}
 
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
 // a secret can be changed without logging everybody out. Each needs at least
@@ -113,11 +177,31 @@ type config struct {
 	Lifetime    time.Duration `option:"WithLifetime" validate:"gt=0"`
 	IdleTimeout time.Duration `option:"WithIdleTimeout" validate:"gte=0"`
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
+	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
 	Secure, HTTPOnly, Partitioned, Permanent bool
 
 	named        bool
+	prefixed     bool
 	errorHandler func(*gin.Context, error)
+
+	storeOption string // the option that chose a store
+	makeStore   func(*config) Store
+	store       Store // nil: the cookie
+
+	mistakes []error
+}
+
+func (c *config) wrong(option, reason string) {
+	c.mistakes = append(c.mistakes, &ConfigError{option, reason})
+}
+
+// storeFrom notes how to make the store once all options are known.
+func (c *config) storeFrom(option string, make func(*config) Store) {
+	if c.storeOption != "" && c.storeOption != option {
+		c.wrong(option, c.storeOption+" has chosen a store already; use one of the two")
+	}
+	c.storeOption, c.makeStore = option, make
 }
 
 // reasons gives the rule behind each option's tags, and the way out.
@@ -128,6 +212,7 @@ var reasons = map[string]string{
 	"WithSameSite":    "use one of http.SameSiteLaxMode, StrictMode, NoneMode and DefaultMode",
 	"WithLifetime":    "a lifetime is longer than 0; leave the option out for 31 days",
 	"WithIdleTimeout": "an idle timeout is not negative; 0 is none",
+	"WithKeyPrefix":   "a prefix has at most 200 printable ASCII characters and no space",
 	"WithContextKey":  "a context key is not empty; leave the option out for ginsession.Key",
 }
 
@@ -140,13 +225,13 @@ func newConfig(secret string, opts []Option) (*config, error) {
 		SameSite:   http.SameSiteLaxMode,
 		Lifetime:   defaultLifetime,
 		ContextKey: Key,
+		KeyPrefix:  defaultKeyPrefix,
 		Secure:     true,
 		HTTPOnly:   true,
 	}
-	var mistakes []error
 	for i, opt := range opts {
 		if opt == nil {
-			mistakes = append(mistakes, &ConfigError{"options", fmt.Sprintf("option %d is nil; leave it out", i+1)})
+			c.wrong("options", fmt.Sprintf("option %d is nil; leave it out", i+1))
 			continue
 		}
 		opt(c)
@@ -154,9 +239,12 @@ func newConfig(secret string, opts []Option) (*config, error) {
 	if !c.named {
 		c.Name = c.defaultName()
 	}
-	mistakes = append(mistakes, c.checkFields()...)
-	mistakes = append(mistakes, c.checkTogether()...)
-	return c, errors.Join(mistakes...)
+	c.checkFields()
+	c.checkTogether()
+	if c.makeStore != nil {
+		c.store = c.makeStore(c)
+	}
+	return c, errors.Join(c.mistakes...)
 }
 
 func (c *config) defaultName() string {
@@ -168,13 +256,14 @@ func (c *config) defaultName() string {
 
 // checkFields runs the validator and translates what it finds: its own errors
 // carry the value, which may be a secret.
-func (c *config) checkFields() []error {
+func (c *config) checkFields() {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
 	rules := map[string]func(string) bool{
 		"secret":      func(s string) bool { return len(s) >= minSecret }, // min would count runes
 		"cookie_name": isToken,
 		"cookie_text": isAttributeText,
+		"key_prefix":  isKeyText,
 	}
 	for tag, ok := range rules {
 		check := func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) }
@@ -184,11 +273,9 @@ func (c *config) checkFields() []error {
 	}
 	var found validator.ValidationErrors
 	errors.As(v.Struct(c), &found)
-	mistakes := make([]error, len(found))
-	for i, f := range found {
-		mistakes[i] = c.explain(f)
+	for _, f := range found {
+		c.mistakes = append(c.mistakes, c.explain(f))
 	}
-	return mistakes
 }
 
 // explain names the option, which is the field's name, and its rule. In a list
@@ -211,7 +298,7 @@ func shortSecret(which, secret string) string {
 }
 
 // checkTogether applies the rules that take more than one option.
-func (c *config) checkTogether() []error {
+func (c *config) checkTogether() {
 	host := hasPrefixFold(c.Name, "__Host-")
 	http_ := hasPrefixFold(c.Name, "__Http-") || hasPrefixFold(c.Name, "__Host-Http-")
 	rules := []struct {
@@ -232,14 +319,14 @@ func (c *config) checkTogether() []error {
 			"browsers refuse Partitioned without Secure; drop WithInsecureCookie or WithPartitioned"},
 		{c.IdleTimeout > c.Lifetime, "WithIdleTimeout",
 			"an idle timeout does not exceed the lifetime; shorten it or raise WithLifetime"},
+		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
+			"only Memcached has keys; leave it out or add WithMemcached"},
 	}
-	var mistakes []error
 	for _, r := range rules {
 		if r.broken {
-			mistakes = append(mistakes, &ConfigError{r.option, r.reason})
+			c.wrong(r.option, r.reason)
 		}
 	}
-	return mistakes
 }
 
 // hasPrefixFold is [strings.HasPrefix] in any letter case, as browsers compare
@@ -253,6 +340,11 @@ func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 	})
+}
+
+// isKeyText tells whether s can stand in a key of Memcached.
+func isKeyText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // isAttributeText tells whether s can stand in an attribute of a cookie.

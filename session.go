@@ -39,8 +39,9 @@ type Session struct {
 
 	// What is known.
 	loaded   bool
-	came     bool // the session came with the request
-	held     bool // the storage holds it: it came, or was saved since
+	came     bool   // the session came with the request
+	held     bool   // the storage holds it: it came, or was saved since
+	at       handle // where, if the storage is a server
 	content  codec.Container
 	rejected error // why a cookie was not accepted
 	loadErr  error // the storage did not answer
@@ -429,7 +430,15 @@ func (s *Session) Modified() bool {
 // ID returns a name for the session that is safe to log and useless as a
 // credential. It is "" for sessions that live in a cookie, and until the
 // session is stored.
-func (s *Session) ID() string { return "" }
+func (s *Session) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load()
+	if !s.held {
+		return ""
+	}
+	return s.at.name
+}
 
 // Rejected returns why the cookie that came was not accepted: [ErrExpired],
 // [ErrInvalid] or [ErrUnknown]. It is nil where none came or one was accepted.
@@ -500,6 +509,10 @@ func (s *Session) finish() {
 
 // Everything below is called with the session locked.
 
+// maxLookups bounds how often a request that carries many genuine ids, all of
+// dead sessions, makes us ask the store.
+const maxLookups = 4
+
 // load reads the session at the first use: the first cookie of its name that
 // is accepted.
 func (s *Session) load() {
@@ -507,24 +520,28 @@ func (s *Session) load() {
 		return
 	}
 	s.loaded = true
+	unknown := 0
 	for value := range s.m.cookie.values(s.header) {
 		err := s.m.storage.load(s.ctx, s, value)
 		if err == nil && s.m.expired(&s.content) {
 			err = ErrExpired
 		}
-		switch {
-		case err == nil:
-			s.came, s.held, s.rejected = true, true, nil
+		if err == nil {
+			s.came, s.held, s.rejected = !s.content.Empty(), true, nil
 			return
-		case errors.Is(err, ErrExpired):
-			s.rejected = err // says more than that another was not ours
-		case errors.Is(err, ErrInvalid), errors.Is(err, ErrUnknown):
-			if s.rejected == nil {
-				s.rejected = err
-			}
-		default:
+		}
+		if !rejection(err) {
 			s.loadErr = err
 			s.fail(err)
+			break
+		}
+		if s.rejected == nil || errors.Is(err, ErrExpired) { // which says more than that another was not ours
+			s.rejected = err
+		}
+		if errors.Is(err, ErrUnknown) {
+			if unknown++; unknown == maxLookups {
+				break
+			}
 		}
 	}
 	s.content = s.m.fresh()
@@ -553,50 +570,72 @@ func (s *Session) fail(err error) {
 // commit makes what the request did last. Where it fails, all of it is still
 // to be saved.
 func (s *Session) commit() error {
-	err := s.uncommitted()
-	if err == nil && s.dirty() {
-		err = s.store()
+	err := s.tryCommit()
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		s.fail(err)
+	s.fail(err)
+	if s.destroyed && !s.headersGone { // whatever is wrong, the browser is logged out
+		s.setCookie = s.expireCookie()
 	}
 	return err
 }
 
-// uncommitted returns what stands in the way of any commit.
-func (s *Session) uncommitted() error {
-	if s.loadErr != nil {
+func (s *Session) tryCommit() error {
+	switch {
+	case s.loadErr != nil:
 		return s.loadErr
+	case s.refused != nil && s.destroyed: // the log-out goes on without what cannot be saved
+		s.content, s.did = s.m.fresh(), changes{}
+		return errors.Join(s.refused, s.store())
+	case s.refused != nil:
+		return s.refused
+	case s.renewed || s.destroyed || s.did.any() || s.idle():
+		return s.store()
 	}
-	return s.refused
-}
-
-func (s *Session) dirty() bool {
-	return s.renewed || s.destroyed || s.did.any() || s.idle()
-}
-
-// idle tells whether it is time to note that the session is in use. That is
-// never an error: once the headers have left it is too late, and no harm done.
-func (s *Session) idle() bool {
-	if !s.held || s.m.IdleTimeout == 0 || s.headersGone {
-		return false
-	}
-	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
-	return gain >= s.m.IdleTimeout/4
+	return nil
 }
 
 func (s *Session) store() error {
-	s.content.Expires = s.m.expiry(s.content.Created, time.Now())
 	line, err := s.m.storage.commit(context.WithoutCancel(s.ctx), s)
-	if err != nil {
+	ended := errors.Is(err, errEnded)
+	if err != nil && !ended {
 		return err
 	}
 	if line != "" {
 		s.setCookie = line
 	}
 	s.did, s.renewed, s.destroyed = changes{}, false, false
-	s.held = !s.content.Empty()
-	return nil
+	s.held = !ended && !s.content.Empty()
+	return err
+}
+
+// idle tells whether it is time to note that the session is in use. That is
+// never an error: once the headers have left it is too late, and no harm done.
+func (s *Session) idle() bool {
+	if !s.came || !s.held || s.m.IdleTimeout == 0 || s.headersGone {
+		return false
+	}
+	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
+	return gain >= s.m.IdleTimeout/4
+}
+
+// expireCookie gives the Set-Cookie line that takes the session's cookie out of
+// the browser, or "" where there is none in it.
+func (s *Session) expireCookie() string {
+	if s.held || s.setCookie != "" || s.destroyed && s.m.cookie.came(s.header) {
+		return s.m.cookie.expire()
+	}
+	return ""
+}
+
+// maxAge is how long the browser is to keep a cookie that is good until end; 0
+// is for the browser window.
+func (s *Session) maxAge(end time.Time) time.Duration {
+	if !s.content.Permanent {
+		return 0
+	}
+	return max(time.Until(end), time.Second)
 }
 
 // writeHeaders tells caches and the browser what this response owes to the
@@ -630,15 +669,6 @@ func addVary(h http.Header) {
 		}
 	}
 	h["Vary"] = append(slices.Clip(h["Vary"]), "Cookie")
-}
-
-// maxAge is how long the browser is to keep the cookie; 0 is for the browser
-// window.
-func (s *Session) maxAge() time.Duration {
-	if !s.content.Permanent {
-		return 0
-	}
-	return max(time.Until(s.content.Expires), time.Second)
 }
 
 // fresh is the content of a session that begins now.

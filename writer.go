@@ -3,6 +3,7 @@ package ginsession
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -83,7 +84,7 @@ func (w *writer) release() error {
 	}
 	gone := w.ResponseWriter.Written() // by a second pass through HandleContext
 	err := w.s.finalCommit(gone)
-	if err != nil && !gone {
+	if err != nil && !gone && !errors.Is(err, errEnded) {
 		w.refuse(err)
 		return err
 	}
@@ -150,10 +151,11 @@ func (w *writer) refuse(err error) {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
-// reportLate tells of what went wrong after the headers had left.
+// reportLate tells of what went wrong while the handler's response stands. The
+// end of a session is nobody's failure: it is only noted.
 func (w *writer) reportLate(err error) {
 	_ = w.c.Error(err)
-	if handle := w.s.m.errorHandler; handle != nil {
+	if handle := w.s.m.errorHandler; handle != nil && !errors.Is(err, errEnded) {
 		nowhere := &writer{ResponseWriter: w.ResponseWriter, stage: replaced}
 		w.writeOutside(nowhere, func() { handle(w.c, err) })
 	}

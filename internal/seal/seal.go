@@ -60,18 +60,18 @@ func (s *Sealer) Seal(plaintext, additional []byte) []byte {
 }
 
 // Open decrypts a box that [Sealer.Seal] made with the same additional data,
-// trying the keys in order.
-func (s *Sealer) Open(box, additional []byte) ([]byte, error) {
+// trying the keys in order. It is current where the first key opened it.
+func (s *Sealer) Open(box, additional []byte) (plaintext []byte, current bool, err error) {
 	if len(box) < Overhead {
-		return nil, ErrOpen
+		return nil, false, ErrOpen
 	}
 	nonce, ciphertext := box[:chacha20poly1305.NonceSizeX], box[chacha20poly1305.NonceSizeX:]
-	for _, key := range s.keys {
+	for i, key := range s.keys {
 		if plaintext, err := key.Open(nil, nonce, ciphertext, additional); err == nil {
-			return plaintext, nil
+			return plaintext, i == 0, nil
 		}
 	}
-	return nil, ErrOpen
+	return nil, false, ErrOpen
 }
 
 // encoding refuses spare bits, but skips CR and LF, which [FromText] refuses.

@@ -1,0 +1,426 @@
+package ginsession
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/seal"
+)
+
+// Store keeps records on a server, for [WithStore]. Its methods are called
+// from many goroutines at once. They never see a credential or a value: an id
+// is the SHA-256 of the one in the cookie, in base64url (43 bytes), and data is
+// encrypted.
+//
+// A store needs one atomic operation: saving a record only if nobody else has
+// saved it since it was loaded. The package storetest has a suite that tells
+// whether a store keeps this contract.
+type Store interface {
+	// Load returns the record under id, with the Version that a later Save
+	// has to name. It returns [ErrNotFound] where there is none or it has
+	// expired. All other errors mean that nobody knows.
+	Load(ctx context.Context, id string) (Record, error)
+
+	// Save stores r under id until r.Expires, or a little longer. The Version
+	// decides over what:
+	//
+	//   - nil: only where nothing is, else [ErrConflict];
+	//   - a Version that Load returned: only over the record of that very
+	//     version, else [ErrConflict], or [ErrNotFound] where nothing is. A
+	//     record that is gone is never created again.
+	//
+	// A record that is too large gives [ErrTooLarge] and leaves the one before
+	// intact. After any other error the record may or may not be saved, but
+	// never twice: a store that retries finds out first.
+	//
+	// The context of a commit is not cancelled when the client hangs up.
+	Save(ctx context.Context, id string, r Record) error
+
+	// Delete removes the record under id. That there is none is no error.
+	Delete(ctx context.Context, id string) error
+}
+
+// Record is a session as a [Store] keeps it.
+type Record struct {
+	Data    []byte
+	Expires time.Time
+	Version any // of the stored record; the store's own business
+}
+
+const (
+	idSize = 16 // bytes, from crypto/rand
+
+	// markTime is how long a renewed or destroyed session leaves a mark behind
+	// for requests that still hold its id. It is longer than they take.
+	markTime = time.Minute
+
+	// markEnded is the plaintext of such a mark. No container begins like it.
+	markEnded = "ended"
+
+	purposeID     = "ginsession id 1"
+	purposeRecord = "ginsession record 1"
+)
+
+// errEnded drops what a request did to a session that another one has renewed
+// or destroyed meanwhile. It is no reason for an error page.
+var errEnded = fmt.Errorf("%w: it was renewed or destroyed meanwhile, and what this request changed is dropped", ErrUnknown)
+
+// handle is where a session is on the server.
+type handle struct {
+	id      string // the credential, in the clear
+	name    string // what the store knows it by
+	version any
+	ended   bool // a mark was found there
+	recook  bool // the browser needs the cookie again
+}
+
+// serverStorage keeps sessions in a [Store]; the cookie carries nothing but a
+// sealed id.
+type serverStorage struct {
+	m       *manager
+	store   Store
+	ids     *seal.Sealer
+	records *seal.Sealer
+	bound   []byte
+}
+
+func newServerStorage(m *manager, store Store) (*serverStorage, error) {
+	secrets := append([]string{m.Secret}, m.Previous...)
+	ids, err := seal.New(purposeID, secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("ginsession: %w", err)
+	}
+	records, err := seal.New(purposeRecord, secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("ginsession: %w", err)
+	}
+	return &serverStorage{m, store, ids, records, []byte(purposeID + "\x00" + m.Name)}, nil
+}
+
+func (v *serverStorage) load(ctx context.Context, s *Session, value string) error {
+	if len(value) != seal.TextLen(idSize) { // before it is decoded
+		return ErrInvalid
+	}
+	box, err := seal.FromText(value)
+	if err != nil {
+		return ErrInvalid
+	}
+	id, current, err := v.ids.Open(box, v.bound)
+	if err != nil {
+		return ErrInvalid
+	}
+	at := handleOf(string(id))
+	at.recook = !current
+	content, err := v.fetch(ctx, &at)
+	if errors.Is(err, errEnded) {
+		s.at.ended = true
+		return ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	s.at, s.content = at, content
+	return nil
+}
+
+// fetch reads the record at a handle and notes its version there.
+func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container, error) {
+	record, err := v.store.Load(ctx, at.name)
+	if errors.Is(err, ErrNotFound) {
+		return codec.Container{}, ErrUnknown
+	}
+	if err != nil {
+		return codec.Container{}, unavailable(err)
+	}
+	at.version = record.Version
+	plaintext, _, err := v.records.Open(record.Data, v.boundRecord(at))
+	if err != nil {
+		return codec.Container{}, ErrInvalid
+	}
+	if string(plaintext) == markEnded {
+		return codec.Container{}, errEnded
+	}
+	content, err := codec.Parse(string(plaintext))
+	if err != nil {
+		return codec.Container{}, ErrInvalid
+	}
+	at.recook = at.recook || content.Empty() // emptied: the browser was told to drop the cookie
+	return content, nil
+}
+
+func (v *serverStorage) commit(ctx context.Context, s *Session) (line string, err error) {
+	switch {
+	case s.destroyed:
+		return v.destroy(ctx, s)
+	case s.renewed:
+		return v.renew(ctx, s)
+	case s.at.ended:
+		return "", errEnded
+	case s.held:
+		return v.change(ctx, s)
+	default:
+		return v.create(ctx, s)
+	}
+}
+
+// change saves over the record that was loaded, replaying what this request
+// did on whatever others have saved meanwhile.
+func (v *serverStorage) change(ctx context.Context, s *Session) (line string, err error) {
+	for try := newRetry(); ; {
+		err = v.save(ctx, &s.at, &s.content)
+		if !s.did.any() && lost(err) {
+			return "", nil // just a sign of life, which others gave as well
+		}
+		if err == nil {
+			return v.changedCookie(s)
+		}
+		if !lost(err) {
+			return "", err
+		}
+		if err := try.wait(ctx, err); err != nil {
+			return "", err
+		}
+		if held, err := v.replay(ctx, s); err != nil {
+			return "", err
+		} else if !held {
+			return v.create(ctx, s)
+		}
+	}
+}
+
+// replay applies what this request did to the newest version of the record. If
+// the record is gone or no longer ours, it starts from nothing: a copy of what
+// was there is never stored again.
+func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err error) {
+	content, err := v.fetch(ctx, &s.at)
+	held = err == nil
+	if errors.Is(err, errEnded) {
+		s.at.ended = true
+		return false, err
+	}
+	if err != nil && !rejection(err) {
+		return false, err
+	}
+	if !held {
+		s.at, content = handle{}, v.m.fresh()
+	}
+	if err := s.did.apply(&content); err != nil {
+		return false, err
+	}
+	s.content, s.held = content, held
+	return held, nil
+}
+
+// changedCookie tells the browser what it has to know after a change.
+func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
+	switch {
+	case s.content.Empty() && !s.headersGone:
+		return s.expireCookie(), nil
+	case s.content.Empty():
+		return "", nil // a cookie that leads to nothing does no harm
+	case s.at.recook && !s.headersGone || s.did.permanent != nil:
+		return v.cookieFor(s)
+	}
+	return "", nil
+}
+
+// create stores what is in the session under a new id.
+func (v *serverStorage) create(ctx context.Context, s *Session) (line string, err error) {
+	if s.content.Empty() {
+		return "", nil
+	}
+	if s.headersGone {
+		return "", errLate
+	}
+	s.at = newHandle()
+	if err := v.save(ctx, &s.at, &s.content); err != nil {
+		return "", err
+	}
+	return v.cookieFor(s)
+}
+
+// renew stores the session under a new id and leaves a mark at the old one, in
+// this order, so that nothing is lost if the second step fails.
+func (v *serverStorage) renew(ctx context.Context, s *Session) (line string, err error) {
+	if !s.held || s.at.ended {
+		return v.create(ctx, s)
+	}
+	if s.headersGone {
+		return "", errLate
+	}
+	for try := newRetry(); ; {
+		old := s.at
+		if line, err = v.create(ctx, s); err != nil {
+			s.at = old
+			return "", err
+		}
+		err = v.mark(ctx, &old)
+		if err == nil {
+			return line, nil
+		}
+		if !s.content.Empty() {
+			_ = v.store.Delete(ctx, s.at.name) // nobody knows it, and it expires
+		}
+		s.at = old
+		if !lost(err) {
+			return "", err
+		}
+		if err := try.wait(ctx, err); err != nil {
+			return "", err
+		}
+		// Others have changed the old one: their work moves too. If it has
+		// ended, this renewal (a log-in) starts from what it did itself.
+		created := s.content.Created
+		held, err := v.replay(ctx, s)
+		if errors.Is(err, errEnded) {
+			s.content = v.m.fresh()
+			held, err = false, s.did.apply(&s.content)
+		}
+		if err != nil {
+			return "", err
+		}
+		s.content.Created = created
+		if !held {
+			return v.create(ctx, s)
+		}
+	}
+}
+
+// destroy leaves a mark at the session's id and stores what was set since
+// under a new one.
+func (v *serverStorage) destroy(ctx context.Context, s *Session) (line string, err error) {
+	if s.held {
+		if err := v.end(ctx, s.at); err != nil {
+			return "", err
+		}
+	}
+	expire := s.expireCookie()
+	s.at, s.held = handle{}, false
+	line, err = v.create(ctx, s)
+	if line == "" && err == nil && !s.headersGone {
+		line = expire
+	}
+	return line, err
+}
+
+// end puts a mark over whatever version of the record there is.
+func (v *serverStorage) end(ctx context.Context, at handle) error {
+	for try := newRetry(); ; {
+		err := v.mark(ctx, &at)
+		if err == nil || errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if !lost(err) {
+			return err
+		}
+		if err := try.wait(ctx, err); err != nil {
+			return err
+		}
+		if _, err := v.fetch(ctx, &at); errors.Is(err, errEnded) || errors.Is(err, ErrUnknown) {
+			return nil
+		} else if err != nil && !rejection(err) {
+			return err
+		}
+	}
+}
+
+func (v *serverStorage) mark(ctx context.Context, at *handle) error {
+	return v.put(ctx, at, []byte(markEnded), time.Now().Add(markTime))
+}
+
+// save stores content at a handle: over its version, or, without one, where
+// nothing is. An emptied session stays for a moment: a parallel request may
+// have something to add to it.
+func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Container) error {
+	now := time.Now()
+	content.Expires = v.m.expiry(content.Created, now)
+	keep := content.Expires
+	if content.Empty() {
+		keep = now.Add(markTime)
+	}
+	return v.put(ctx, at, content.Append(make([]byte, 0, content.Size())), keep)
+}
+
+func (v *serverStorage) put(ctx context.Context, at *handle, plaintext []byte, expires time.Time) error {
+	data := v.records.Seal(plaintext, v.boundRecord(at))
+	err := v.store.Save(ctx, at.name, Record{Data: data, Expires: expires, Version: at.version})
+	if err == nil || lost(err) || errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	return unavailable(err)
+}
+
+// cookieFor gives the Set-Cookie line with the session's id. It lasts as long
+// as the session can.
+func (v *serverStorage) cookieFor(s *Session) (string, error) {
+	if s.headersGone {
+		return "", errLate
+	}
+	s.at.recook = false
+	value := seal.Text(v.ids.Seal([]byte(s.at.id), v.bound))
+	return v.m.cookie.set(value, s.maxAge(s.content.Created.Add(v.m.Lifetime)))
+}
+
+// boundRecord binds a record to its id and to the cookie's name: whoever can
+// write to the store cannot hand one session's record to another.
+func (v *serverStorage) boundRecord(at *handle) []byte {
+	return []byte(purposeRecord + "\x00" + v.m.Name + "\x00" + at.id)
+}
+
+func newHandle() handle {
+	id := make([]byte, idSize)
+	_, _ = rand.Read(id) // never fails: it ends the program instead
+	return handleOf(string(id))
+}
+
+func handleOf(id string) handle {
+	sum := sha256.Sum256([]byte(id))
+	return handle{id: id, name: base64.RawURLEncoding.EncodeToString(sum[:])}
+}
+
+// lost tells whether a save failed because the record is not what it was.
+func lost(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) }
+
+func unavailable(err error) error {
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// retry bounds how long requests compete for one record.
+type retry struct {
+	until time.Time
+	pause time.Duration
+}
+
+const (
+	maxContention = 5 * time.Second
+	firstPause    = 200 * time.Microsecond
+	maxPause      = 10 * time.Millisecond
+)
+
+func newRetry() *retry { return &retry{time.Now().Add(maxContention), firstPause} }
+
+// wait lets the others finish, for a random moment that grows with each try.
+func (r *retry) wait(ctx context.Context, cause error) error {
+	if time.Now().After(r.until) {
+		return fmt.Errorf("%w: too many requests save one session at once: %w", ErrUnavailable, cause)
+	}
+	timer := time.NewTimer(mathrand.N(r.pause))
+	defer timer.Stop()
+	r.pause = min(2*r.pause, maxPause)
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
