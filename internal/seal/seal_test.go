@@ -66,11 +66,13 @@ func TestSeal_roundTrip(t *testing.T) {
 	}
 }
 
-// TestOpen_oldBox holds the format still. The box was made by another
-// implementation of HKDF-SHA-256 and XChaCha20-Poly1305.
+// oldBox holds "hello", sealed by another implementation of HKDF-SHA-256 and
+// XChaCha20-Poly1305.
+const oldBox = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX8TxC9ImWmIQw8uGK8m81HjIKEEzv"
+
+// TestOpen_oldBox holds the format still.
 func TestOpen_oldBox(t *testing.T) {
-	const old = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX8TxC9ImWmIQw8uGK8m81HjIKEEzv"
-	box, err := seal.FromText(old)
+	box, err := seal.FromText(oldBox)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,8 +256,7 @@ func TestOpen_randomText(t *testing.T) {
 
 func FuzzFromText(f *testing.F) {
 	s := newSealer(f, purpose, secretA, secretB)
-	genuine := seal.Text(s.Seal([]byte("plaintext"), additional))
-	for _, text := range []string{"", "A", "AA", "AAA", "AAAA", "AB", "AA==", "AA\n", "\r", "+/", genuine, genuine[1:], genuine + "A"} {
+	for _, text := range []string{"", "A", "AA", "AAA", "AAAA", "AB", "AA==", "AA\n", "\r", "+/", oldBox, oldBox[1:], oldBox + "A"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -266,7 +267,7 @@ func FuzzFromText(f *testing.F) {
 		if again := seal.Text(box); again != text {
 			t.Errorf("%q reads as a box whose text is %q", text, again)
 		}
-		if _, err := s.Open(box, additional); err == nil && text != genuine {
+		if _, err := s.Open(box, additional); err == nil && text != oldBox {
 			t.Errorf("forged: %q opens", text)
 		}
 	})
