@@ -171,7 +171,9 @@ func (s *memcachedServer) get(key string) (item *memcache.Item, err error) {
 }
 
 // store runs Add or CompareAndSwap. Where the answer is lost it asks what is
-// there before it tries again, so that nothing is stored twice.
+// there before it tries again, so that nothing is stored twice. If somebody
+// else has saved since, nobody can tell whether that was over ours: then the
+// lost answer is the error, for a conflict would be replayed.
 func (s *memcachedServer) store(verb func(*memcache.Client, *memcache.Item) error, item *memcache.Item) error {
 	for try := 1; ; try++ {
 		err := s.guarded(func() error { return verb(s.client, item) })
@@ -196,8 +198,6 @@ func (s *memcachedServer) store(verb func(*memcache.Client, *memcache.Item) erro
 		case lookErr == nil && there.CasID == item.CasID, // nothing has happened: again
 			errors.Is(lookErr, ErrNotFound) && item.CasID == 0:
 			continue
-		case lookErr == nil:
-			return ErrConflict
 		case errors.Is(lookErr, ErrNotFound):
 			return ErrNotFound
 		default:

@@ -89,6 +89,7 @@ type serverStorage struct {
 	ids     *seal.Sealer
 	records *seal.Sealer
 	bound   []byte
+	turns   [256]chan struct{} // by an id's first byte
 }
 
 func newServerStorage(m *manager, store Store) (*serverStorage, error) {
@@ -101,7 +102,11 @@ func newServerStorage(m *manager, store Store) (*serverStorage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
-	return &serverStorage{m, store, ids, records, []byte(purposeID + "\x00" + m.Name)}, nil
+	v := &serverStorage{m: m, store: store, ids: ids, records: records, bound: []byte(purposeID + "\x00" + m.Name)}
+	for i := range v.turns {
+		v.turns[i] = make(chan struct{}, 1)
+	}
+	return v, nil
 }
 
 func (v *serverStorage) load(ctx context.Context, s *Session, value string) error {
@@ -173,7 +178,9 @@ func (v *serverStorage) commit(ctx context.Context, s *Session) (line string, er
 // change saves over the record that was loaded, replaying what this request
 // did on whatever others have saved meanwhile.
 func (v *serverStorage) change(ctx context.Context, s *Session) (line string, err error) {
-	for try := newRetry(); ; {
+	try := v.newRetry(&s.at)
+	defer try.done()
+	for {
 		err = v.save(ctx, &s.at, &s.content)
 		if !s.did.any() && lost(err) {
 			return "", nil // just a sign of life, which others gave as well
@@ -255,7 +262,9 @@ func (v *serverStorage) renew(ctx context.Context, s *Session) (line string, err
 	if s.headersGone {
 		return "", errLate
 	}
-	for try := newRetry(); ; {
+	try := v.newRetry(&s.at)
+	defer try.done()
+	for {
 		old := s.at
 		if line, err = v.create(ctx, s); err != nil {
 			s.at = old
@@ -312,7 +321,9 @@ func (v *serverStorage) destroy(ctx context.Context, s *Session) (line string, e
 
 // end puts a mark over whatever version of the record there is.
 func (v *serverStorage) end(ctx context.Context, at handle) error {
-	for try := newRetry(); ; {
+	try := v.newRetry(&at)
+	defer try.done()
+	for {
 		err := v.mark(ctx, &at)
 		if err == nil || errors.Is(err, ErrNotFound) {
 			return nil
@@ -395,32 +406,52 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// retry bounds how long requests compete for one record.
+// retry bounds how long requests compete for one record. Whoever has met a
+// conflict queues up with the others of this process: else a large record that
+// many requests save at once would keep most of them reading it in vain.
 type retry struct {
+	turn  chan struct{}
+	mine  bool
 	until time.Time
 	pause time.Duration
 }
 
 const (
 	maxContention = 5 * time.Second
-	firstPause    = 200 * time.Microsecond
 	maxPause      = 10 * time.Millisecond
 )
 
-func newRetry() *retry { return &retry{time.Now().Add(maxContention), firstPause} }
+func (v *serverStorage) newRetry(at *handle) *retry {
+	return &retry{turn: v.turns[at.id[0]], until: time.Now().Add(maxContention)}
+}
 
-// wait lets the others finish, for a random moment that grows with each try.
+// wait waits for its turn, and then, each time that another process was faster,
+// for a random moment that grows.
 func (r *retry) wait(ctx context.Context, cause error) error {
+	timer := time.NewTimer(time.Until(r.until))
+	turn := r.turn
+	if r.mine {
+		r.pause = min(2*r.pause+time.Millisecond/2, maxPause)
+		timer.Reset(min(mathrand.N(r.pause), time.Until(r.until)))
+		turn = nil // nobody else can have it
+	}
+	defer timer.Stop()
+	select {
+	case turn <- struct{}{}:
+		r.mine = true
+	case <-timer.C:
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
 	if time.Now().After(r.until) {
 		return fmt.Errorf("%w: too many requests save one session at once: %w", ErrUnavailable, cause)
 	}
-	timer := time.NewTimer(mathrand.N(r.pause))
-	defer timer.Stop()
-	r.pause = min(2*r.pause, maxPause)
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return unavailable(ctx.Err())
+	return nil
+}
+
+// done lets the next one go on.
+func (r *retry) done() {
+	if r.mine {
+		<-r.turn
 	}
 }

@@ -52,12 +52,27 @@ const secret = "storetest-secret-of-at-least-32-bytes"
 type app struct {
 	handler http.Handler
 	server  *httptest.Server
+
+	mu   sync.Mutex
+	errs map[string]int // how often each came
+}
+
+func (a *app) noteError(_ *gin.Context, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.errs[err.Error()]++
 }
 
 func newApp(t *testing.T, store ginsession.Store) *app {
 	gin.SetMode(gin.TestMode)
 	r := gin.New()
-	r.Use(ginsession.Must(ginsession.New(secret, ginsession.WithStore(gates{store}))))
+	a := &app{handler: r, errs: map[string]int{}}
+	r.Use(ginsession.Must(ginsession.New(secret, ginsession.WithStore(gates{store}), ginsession.WithErrorHandler(a.noteError))))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("errors of the session: %v", a.errs)
+		}
+	})
 	on := func(path string, fn func(c *gin.Context, s *ginsession.Session)) {
 		r.GET(path, func(c *gin.Context) { fn(c, ginsession.From(c)) })
 	}
@@ -76,12 +91,20 @@ func newApp(t *testing.T, store ginsession.Store) *app {
 		s.Renew()
 		s.Set("user", c.Param("user"))
 	})
+	on("/count", func(c *gin.Context, s *ginsession.Session) {
+		if !s.Has("user") {
+			c.String(http.StatusOK, "nobody 0")
+			return
+		}
+		ginsession.Update(s, "n", func(n int) int { return n + 1 })
+		c.String(http.StatusOK, "%s %d", s.GetString("user"), s.GetInt("n"))
+	})
 	on("/logout", func(_ *gin.Context, s *ginsession.Session) { s.Destroy() })
 	on("/keys", func(c *gin.Context, s *ginsession.Session) {
 		c.String(http.StatusOK, "%s", strings.Join(s.Keys(), " "))
 	})
 	on("/get/:key", func(c *gin.Context, s *ginsession.Session) { c.String(http.StatusOK, "%v", s.Get(c.Param("key"))) })
-	a := &app{handler: r, server: httptest.NewServer(r)}
+	a.server = httptest.NewServer(r)
 	a.server.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 64
 	t.Cleanup(a.server.Close)
 	return a

@@ -2,10 +2,14 @@
 package memcachedtest
 
 import (
+	"bufio"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -116,4 +120,32 @@ func freeAddr(tb testing.TB) string {
 	}
 	defer func() { _ = l.Close() }()
 	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// Keys lists what the server holds.
+func (s *Server) Keys() []string {
+	s.tb.Helper()
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(conn, "lru_crawler metadump all\r\n"); err != nil {
+		s.tb.Fatal(err)
+	}
+	var keys []string
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() && lines.Text() != "END" {
+		field, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "key="), " ")
+		key, err := url.QueryUnescape(field)
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	if err := lines.Err(); err != nil {
+		s.tb.Fatal(err)
+	}
+	return keys
 }

@@ -1,0 +1,193 @@
+package storetest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ginsession/ginsession"
+)
+
+// Outage is something that happens to the server in the middle of a load.
+type Outage struct {
+	Name    string
+	Begin   func()
+	End     func()
+	Forgets bool // sessions may be gone afterwards
+}
+
+// Load is how hard and how long [RunOutages] works a store.
+type Load struct {
+	PerSecond int           // requests, over all users
+	Users     int           // each with a session and one request at a time
+	Between   time.Duration // of quiet before each outage and after the last
+	Lasts     time.Duration // of each outage
+}
+
+// Report is what [RunOutages] saw.
+type Report struct {
+	Requests, Failed int
+	P99              time.Duration            // of the requests that succeeded
+	Recovery         map[string]time.Duration // from an outage's end to the first success
+}
+
+// maxRecovery is how long after its end an outage may still be felt.
+const maxRecovery = 2 * time.Second
+
+// RunOutages keeps a load on sessions over the store while the outages happen
+// one after the other. Nobody may ever see another's session; no session may be
+// lost or fall behind what was acknowledged, but by an outage that forgets; and
+// no request may fail once the server has been back for 2 seconds.
+func RunOutages(t *testing.T, store ginsession.Store, load Load, outages ...Outage) Report {
+	t.Helper()
+	r := &outageRun{a: newApp(t, store), load: load, report: Report{Recovery: map[string]time.Duration{}}}
+	stop := make(chan struct{})
+	var users sync.WaitGroup
+	for i := range load.Users {
+		users.Go(func() { r.user(t, fmt.Sprintf("user%d", i), stop) })
+	}
+	for _, o := range outages {
+		time.Sleep(load.Between)
+		r.begin(o)
+		o.Begin()
+		time.Sleep(load.Lasts)
+		o.End()
+		r.end()
+	}
+	time.Sleep(load.Between)
+	close(stop)
+	users.Wait()
+	return r.finish(t)
+}
+
+type outageRun struct {
+	a    *app
+	load Load
+
+	mu        sync.Mutex
+	current   string    // the outage that is on or was last
+	down      bool      // it is on
+	back      time.Time // when it ended
+	forgotten int       // outages so far that forget
+	latencies []time.Duration
+	report    Report
+}
+
+func (r *outageRun) begin(o Outage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current, r.down = o.Name, true
+	if o.Forgets {
+		r.forgotten++
+	}
+}
+
+func (r *outageRun) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down, r.back = false, time.Now()
+}
+
+// user logs in and counts, again and again.
+func (r *outageRun) user(t *testing.T, name string, stop chan struct{}) {
+	tick := time.NewTicker(time.Second * time.Duration(r.load.Users) / time.Duration(r.load.PerSecond))
+	defer tick.Stop()
+	u := visitor{name: name}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		start, before := time.Now(), r.forgets()
+		ans := r.a.do(u.next(), u.cookie, nil)
+		r.note(t, ans.status, start)
+		if err := u.check(ans, before, r.forgets()); err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+	}
+}
+
+// forgets tells how many outages that forget have begun.
+func (r *outageRun) forgets() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.forgotten
+}
+
+func (r *outageRun) note(t *testing.T, status int, start time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Requests++
+	if status == http.StatusOK {
+		r.latencies = append(r.latencies, time.Since(start))
+		if _, seen := r.report.Recovery[r.current]; !seen && !r.down && start.After(r.back) && r.current != "" {
+			r.report.Recovery[r.current] = time.Since(r.back)
+		}
+		return
+	}
+	r.report.Failed++
+	if r.current == "" || !r.down && start.After(r.back.Add(maxRecovery)) {
+		t.Errorf("status %d while the server is up (outage: %q, over for %v)", status, r.current, start.Sub(r.back))
+	}
+}
+
+func (r *outageRun) finish(t *testing.T) Report {
+	slices.Sort(r.latencies)
+	if len(r.latencies) == 0 {
+		t.Fatal("no request succeeded")
+	}
+	r.report.P99 = r.latencies[len(r.latencies)*99/100]
+	t.Logf("%d requests, %d failed during outages, p99 %v, recovery %v",
+		r.report.Requests, r.report.Failed, r.report.P99, r.report.Recovery)
+	return r.report
+}
+
+// visitor is a browser that knows what its session has to hold.
+type visitor struct {
+	name      string
+	cookie    string
+	count     int // acknowledged
+	forgotten int // outages that had forgotten when the session began
+}
+
+func (u *visitor) next() string {
+	if u.cookie == "" {
+		return "/login/" + u.name
+	}
+	return "/count"
+}
+
+func (u *visitor) check(ans answer, before, after int) error {
+	if ans.status != http.StatusOK {
+		if ans.sent || ans.body != http.StatusText(ans.status)+"\n" {
+			return fmt.Errorf("status %d with a cookie or the handler's body", ans.status)
+		}
+		return nil
+	}
+	if u.cookie == "" {
+		*u = visitor{name: u.name, cookie: ans.cookie, forgotten: before}
+		return nil
+	}
+	var who string
+	var count int
+	_, err := fmt.Sscanf(ans.body, "%s %d", &who, &count)
+	switch {
+	case err != nil:
+		return fmt.Errorf("an answer that nobody gives: %d bytes", len(ans.body))
+	case who == "nobody" && after > u.forgotten:
+		u.cookie = "" // the server has forgotten: log in again
+		return nil
+	case who != u.name:
+		return fmt.Errorf("the session of %s", strings.TrimPrefix(who, "user"))
+	case count <= u.count:
+		return fmt.Errorf("count %d after %d was acknowledged", count, u.count)
+	}
+	u.count = count
+	return nil
+}
