@@ -321,7 +321,18 @@ func numbers(tree any) any {
 	return tree
 }
 
+// Three numbers that Python writes and JSON lacks, as numbers that nobody
+// writes. Two of them overflow to what they stand for.
+const (
+	NaN           = "-0e999999"
+	Infinity      = "1e999999"
+	MinusInfinity = "-1e999999"
+)
+
 func parseNumber(text string) any {
+	if text == NaN {
+		return math.NaN()
+	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n
 	}
