@@ -665,6 +665,24 @@ func TestSession_idleTimeout_isNotedEveryQuarter(t *testing.T) {
 	})
 }
 
+// TestSession_idleTimeout_isNewOrShorter: it holds from the next use on.
+func TestSession_idleTimeout_isNewOrShorter(t *testing.T) {
+	for _, before := range [][]ginsession.Option{nil, {ginsession.WithIdleTimeout(24 * time.Hour)}} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVisitor(t, before...)
+			v.set("a", 1)
+			v.mount(t, ginsession.WithIdleTimeout(time.Hour))
+			read := func(s *ginsession.Session) { s.Get("a") }
+			wantLine(t, "first use", v.visit(read), false)
+			unwritten(t, "second use", v.visit(read))
+			time.Sleep(time.Hour)
+			if len(v.content()) != 0 {
+				t.Error("alive an hour after its last use")
+			}
+		})
+	}
+}
+
 func TestSession_idleTimeout_endsWithTheLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVisitor(t, ginsession.WithIdleTimeout(time.Hour), ginsession.WithLifetime(2*time.Hour), ginsession.WithPermanent())
