@@ -81,7 +81,7 @@ func (k *cookie) came(h http.Header) bool {
 func (k *cookie) set(value string, maxAge time.Duration) (string, error) {
 	line := k.name + "=" + value + k.attributes
 	if maxAge > 0 {
-		seconds := int64((maxAge + time.Second - 1) / time.Second)
+		seconds := 1 + int64((maxAge-1)/time.Second) // rounded up
 		line += "; Max-Age=" + strconv.FormatInt(seconds, 10)
 	}
 	if len(line) > maxSetCookie {

@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -78,4 +79,12 @@ func (b *browser) do(req *http.Request) *httptest.ResponseRecorder {
 		b.cookies[k.Name] = k
 	}
 	return w
+}
+
+// wantOneError fails unless errs is one error that is want.
+func wantOneError(t testing.TB, where string, errs []error, want error) {
+	t.Helper()
+	if len(errs) != 1 || !errors.Is(errs[0], want) {
+		t.Errorf("%s: got %v, want one: %v", where, errs, want)
+	}
 }

@@ -617,7 +617,7 @@ func (s *Session) idle() bool {
 		return false
 	}
 	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
-	return gain >= s.m.IdleTimeout/4
+	return gain.Abs() >= s.m.IdleTimeout/4 // below 0 where the timeout is shorter than it was
 }
 
 // expireCookie gives the Set-Cookie line that takes the session's cookie out of

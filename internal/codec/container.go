@@ -6,6 +6,7 @@ package codec
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -103,7 +104,7 @@ func (c *Container) Append(dst []byte) []byte {
 	}
 	dst = append(dst, head)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created.UnixNano()))
-	dst = binary.AppendUvarint(dst, uint64((c.Expires.Sub(c.Created)+time.Millisecond-1)/time.Millisecond))
+	dst = binary.AppendUvarint(dst, c.lifetime())
 	dst = binary.AppendUvarint(dst, uint64(len(c.Entries)))
 	for _, e := range c.Entries {
 		dst = appendString(appendString(dst, e.Key), e.Raw)
@@ -113,6 +114,19 @@ func (c *Container) Append(dst []byte) []byte {
 		dst = appendString(appendString(dst, f.Category), f.Raw)
 	}
 	return dst
+}
+
+// maxLifetime is how many milliseconds a [time.Duration] holds.
+const maxLifetime = uint64(math.MaxInt64 / time.Millisecond)
+
+// lifetime is the time from creation to expiry in milliseconds, rounded up.
+func (c *Container) lifetime() uint64 {
+	d := max(c.Expires.Sub(c.Created), 0)
+	n := uint64(d / time.Millisecond)
+	if d%time.Millisecond > 0 && n < maxLifetime {
+		n++
+	}
+	return n
 }
 
 // Size is an upper bound of what [Container.Append] adds, in bytes.
@@ -127,15 +141,15 @@ func (c *Container) Size() int {
 	return n
 }
 
-// Parse reads what [Container.Append] wrote. Keys and values share the memory
-// of data.
+// Parse reads what [Container.Append] wrote, and nothing else: what parses is
+// written as the same bytes again. Keys and values share the memory of data.
 func Parse(data string) (Container, error) {
 	p := parser{rest: data}
 	head := p.bytes(1)
 	created := p.bytes(8)
 	lifetime := p.uvarint()
 	count := p.uvarint()
-	if p.failed || head[0]&^flagPermanent != format || count > uint64(len(p.rest)) {
+	if p.failed || head[0]&^flagPermanent != format || lifetime > maxLifetime || count > uint64(len(p.rest)) {
 		return Container{}, errDamaged
 	}
 	c := Container{
@@ -177,6 +191,7 @@ func (p *parser) bytes(n int) string {
 	return piece
 }
 
+// uvarint takes the shortest spelling only.
 func (p *parser) uvarint() uint64 {
 	var v uint64
 	for shift := 0; shift < 64; shift += 7 {
@@ -185,9 +200,13 @@ func (p *parser) uvarint() uint64 {
 			return 0
 		}
 		v |= uint64(b[0]&0x7f) << shift
-		if b[0] < 0x80 {
-			return v
+		if b[0] >= 0x80 {
+			continue
 		}
+		if shift > 0 && b[0] == 0 || shift == 63 && b[0] > 1 {
+			break
+		}
+		return v
 	}
 	p.rest, p.failed = "", true
 	return 0

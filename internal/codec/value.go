@@ -82,19 +82,22 @@ func tag(v any, depth int) (any, error) {
 	case template.HTML:
 		return map[string]any{tagMarkup: string(v)}, checkUTF8(string(v))
 	case time.Time:
+		if _, offset := v.Zone(); offset%60 != 0 {
+			v = v.UTC() // RFC 3339 drops an offset's seconds, which would move the instant
+		}
 		text, err := v.MarshalText()
 		return map[string]any{tagTime: string(text)}, err
-	case *time.Time:
-		if v == nil {
-			return nil, nil
-		}
-		return tag(*v, depth)
 	}
 	rv := reflect.ValueOf(v)
 	if !walkable(rv.Type(), 0) {
-		return foreign(v)
+		return foreign(rv)
 	}
 	switch rv.Kind() {
+	case reflect.Pointer:
+		if rv.IsNil() {
+			return nil, nil
+		}
+		return tag(rv.Elem().Interface(), depth+1)
 	case reflect.Slice:
 		return tagSlice(rv, depth)
 	case reflect.Map:
@@ -163,14 +166,18 @@ func onlyKey(dict map[string]any) (string, bool) {
 }
 
 var (
-	typeTime          = reflect.TypeFor[time.Time]()
-	typeHTML          = reflect.TypeFor[template.HTML]()
-	typeMarshaler     = reflect.TypeFor[json.Marshaler]()
-	typeTextMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+	typeTime            = reflect.TypeFor[time.Time]()
+	typeHTML            = reflect.TypeFor[template.HTML]()
+	typeNumber          = reflect.TypeFor[json.Number]()
+	typeMarshaler       = reflect.TypeFor[json.Marshaler]()
+	typeUnmarshaler     = reflect.TypeFor[json.Unmarshaler]()
+	typeTextMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
+	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// walkable tells whether [tag] spells values of t itself. What has a spelling
-// of its own, structs, and types nested without end are left to encoding/json.
+// walkable tells whether [tag] spells values of t itself, and [assign] reads
+// them. What has a spelling of its own, structs, and types nested without end
+// are left to encoding/json.
 func walkable(t reflect.Type, depth int) bool {
 	if depth > maxTypeDepth {
 		return false
@@ -181,7 +188,7 @@ func walkable(t reflect.Type, depth int) bool {
 	if t.Kind() == reflect.Interface {
 		return t.NumMethod() == 0
 	}
-	if p := reflect.PointerTo(t); p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) {
+	if spellsItself(t) {
 		return false
 	}
 	switch t.Kind() {
@@ -190,20 +197,27 @@ func walkable(t reflect.Type, depth int) bool {
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
 		reflect.Float32, reflect.Float64:
 		return true
-	case reflect.Slice:
+	case reflect.Slice, reflect.Pointer:
 		return walkable(t.Elem(), depth+1)
 	case reflect.Map:
-		return t.Key().Kind() == reflect.String && !t.Key().Implements(typeTextMarshaler) &&
-			walkable(t.Elem(), depth+1)
+		return t.Key().Kind() == reflect.String && !spellsItself(t.Key()) && walkable(t.Elem(), depth+1)
 	}
 	return false
 }
 
-// foreign lets encoding/json spell v; a dict in it that looks like a tag is
-// escaped.
-func foreign(v any) (any, error) {
-	raw, err := marshal(v)
-	if err != nil || !strings.Contains(raw, `{" `) {
+func spellsItself(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) ||
+		p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
+}
+
+// foreign lets encoding/json spell a value; a dict in it that looks like a tag
+// is escaped.
+func foreign(rv reflect.Value) (any, error) {
+	addressable := reflect.New(rv.Type()) // else methods of the pointer are not found
+	addressable.Elem().Set(rv)
+	raw, err := marshal(addressable.Interface())
+	if err != nil || !mayHoldTag(raw) {
 		return json.RawMessage(raw), err
 	}
 	tree, err := parse(raw)
@@ -211,6 +225,12 @@ func foreign(v any) (any, error) {
 		return nil, err
 	}
 	return mapTree(tree, func(dict map[string]any) (any, error) { return escape(dict), nil })
+}
+
+// mayHoldTag is quick to tell that no dict in raw has a tag for its key. Only
+// a [json.Marshaler] escapes the space.
+func mayHoldTag(raw string) bool {
+	return strings.Contains(raw, `{" `) || strings.Contains(raw, `{"\u0020`)
 }
 
 // number spells a float as Python does, so that it stays a float everywhere.
@@ -262,14 +282,18 @@ func Decode(raw string) (any, error) {
 	if s, ok := plainString(raw); ok {
 		return s, nil
 	}
+	tree, err := parseTagged(raw)
+	return numbers(tree), err
+}
+
+// parseTagged reads tagged JSON into a tree in which numbers keep their
+// spelling.
+func parseTagged(raw string) (any, error) {
 	tree, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	if tree, err = mapTree(tree, untag); err != nil {
-		return nil, err
-	}
-	return numbers(tree), nil
+	return mapTree(tree, untag)
 }
 
 // parse reads JSON into a tree in which numbers keep their spelling.
@@ -481,29 +505,9 @@ func Into(raw string, dst any) (ok bool) {
 		n, ok = Int(raw)
 		*dst = int(n)
 		ok = ok && int64(*dst) == n
-	case *[]byte:
-		ok = as(raw, dst)
-	case *time.Time:
-		ok = as(raw, dst)
-	case *template.HTML:
-		ok = as(raw, dst)
-	case *any:
-		ok = as(raw, dst)
 	default:
 		return into(raw, reflect.ValueOf(dst).Elem())
 	}
-	return ok
-}
-
-func as[T any](raw string, dst *T) (ok bool) {
-	v, err := Decode(raw)
-	if err != nil {
-		return false
-	}
-	if v == nil { // a nil any is an any
-		return reflect.TypeFor[T]().Kind() == reflect.Interface
-	}
-	*dst, ok = v.(T)
 	return ok
 }
 
@@ -515,77 +519,110 @@ func into(raw string, dst reflect.Value) bool {
 		}
 		return false
 	}
-	if holdsAny(dst.Type(), 0) {
-		tree, err := Decode(raw)
+	if walkable(dst.Type(), 0) {
+		tree, err := parseTagged(raw)
 		return err == nil && assign(dst, tree)
 	}
 	plain, err := untagged(raw)
 	return err == nil && json.Unmarshal([]byte(plain), dst.Addr().Interface()) == nil
 }
 
-// holdsAny tells whether t is made of lists and maps with any at the bottom:
-// there the values keep the types that [Decode] gives them.
-func holdsAny(t reflect.Type, depth int) bool {
-	switch {
-	case depth > maxTypeDepth:
-		return false
-	case t.Kind() == reflect.Interface:
-		return t.NumMethod() == 0
-	case t.Kind() == reflect.Slice:
-		return holdsAny(t.Elem(), depth+1)
-	case t.Kind() == reflect.Map:
-		return t.Key().Kind() == reflect.String && holdsAny(t.Elem(), depth+1)
+// assign puts a tree into a value of a walkable type, and tells whether it is
+// of that type. As in encoding/json, null leaves what is inside as it is.
+func assign(dst reflect.Value, tree any) bool {
+	if tree == nil {
+		return true
 	}
-	return false
+	switch dst.Kind() {
+	case reflect.Interface:
+		dst.Set(reflect.ValueOf(numbers(tree)))
+		return true
+	case reflect.Pointer:
+		dst.Set(reflect.New(dst.Type().Elem()))
+		return assign(dst.Elem(), tree)
+	case reflect.Slice:
+		return assignSlice(dst, tree)
+	case reflect.Map:
+		return assignMap(dst, tree)
+	}
+	switch tree := tree.(type) {
+	case json.Number:
+		return assignNumber(dst, string(tree))
+	case string:
+		return dst.Type() != typeHTML && assignString(dst, tree)
+	case template.HTML:
+		return assignString(dst, string(tree))
+	}
+	value := reflect.ValueOf(tree)
+	if value.Kind() != dst.Kind() || !value.CanConvert(dst.Type()) {
+		return false
+	}
+	dst.Set(value.Convert(dst.Type())) // a boolean or a time
+	return true
 }
 
-func assign(dst reflect.Value, tree any) bool {
-	switch tree := tree.(type) {
-	case nil:
-		return true
-	case []any:
-		if dst.Kind() != reflect.Slice {
-			break
-		}
-		dst.Set(reflect.MakeSlice(dst.Type(), len(tree), len(tree)))
-		for i := range tree {
-			if !assign(dst.Index(i), tree[i]) {
-				return false
-			}
-		}
-		return true
-	case map[string]any:
-		if dst.Kind() != reflect.Map {
-			break
-		}
-		dst.Set(reflect.MakeMapWithSize(dst.Type(), len(tree)))
-		for key, value := range tree {
-			elem := reflect.New(dst.Type().Elem()).Elem()
-			if !assign(elem, value) {
-				return false
-			}
-			dst.SetMapIndex(reflect.ValueOf(key).Convert(dst.Type().Key()), elem)
-		}
-		return true
+func assignSlice(dst reflect.Value, tree any) bool {
+	if dst.Type().Elem().Kind() == reflect.Uint8 {
+		b, ok := tree.([]byte)
+		dst.SetBytes(b)
+		return ok
 	}
-	if dst.Kind() != reflect.Interface {
+	list, ok := tree.([]any)
+	dst.Set(reflect.MakeSlice(dst.Type(), len(list), len(list)))
+	for i := range list {
+		ok = ok && assign(dst.Index(i), list[i])
+	}
+	return ok
+}
+
+func assignMap(dst reflect.Value, tree any) bool {
+	dict, ok := tree.(map[string]any)
+	dst.Set(reflect.MakeMapWithSize(dst.Type(), len(dict)))
+	for key, value := range dict {
+		elem := reflect.New(dst.Type().Elem()).Elem()
+		ok = ok && assign(elem, value)
+		dst.SetMapIndex(reflect.ValueOf(key).Convert(dst.Type().Key()), elem)
+	}
+	return ok
+}
+
+func assignString(dst reflect.Value, s string) bool {
+	if dst.Kind() != reflect.String || dst.Type() == typeNumber {
 		return false
 	}
-	dst.Set(reflect.ValueOf(tree))
+	dst.SetString(s)
 	return true
+}
+
+func assignNumber(dst reflect.Value, text string) bool {
+	switch {
+	case dst.CanInt():
+		n, ok := Int(text)
+		dst.SetInt(n)
+		return ok && dst.Int() == n
+	case dst.CanUint():
+		n, ok := Uint(text)
+		dst.SetUint(n)
+		return ok && dst.Uint() == n
+	case dst.CanFloat():
+		f, err := strconv.ParseFloat(text, dst.Type().Bits())
+		dst.SetFloat(f)
+		return err == nil
+	case dst.Type() == typeNumber:
+		dst.SetString(text)
+		return true
+	}
+	return false
 }
 
 // untagged respells raw as encoding/json would have it: bytes as base64,
 // times in RFC 3339.
 func untagged(raw string) (string, error) {
-	if !strings.Contains(raw, `{" `) {
+	if !mayHoldTag(raw) {
 		return raw, nil
 	}
-	tree, err := parse(raw)
+	tree, err := parseTagged(raw)
 	if err != nil {
-		return "", err
-	}
-	if tree, err = mapTree(tree, untag); err != nil {
 		return "", err
 	}
 	return marshal(tree)

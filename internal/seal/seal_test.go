@@ -33,7 +33,7 @@ func newSealer(t testing.TB, purpose string, secrets ...string) *seal.Sealer {
 
 func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
 	t.Helper()
-	got, err := s.Open(box, additional)
+	got, _, err := s.Open(box, additional)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("Open: got %q, %v, want %q, nil", got, err, want)
 	}
@@ -41,7 +41,7 @@ func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
 
 func mustRefuse(t *testing.T, s *seal.Sealer, box, additional []byte) {
 	t.Helper()
-	if got, err := s.Open(box, additional); !errors.Is(err, seal.ErrOpen) || got != nil {
+	if got, _, err := s.Open(box, additional); !errors.Is(err, seal.ErrOpen) || got != nil {
 		t.Fatalf("Open: got %q, %v, want nil, ErrOpen", got, err)
 	}
 }
@@ -267,7 +267,7 @@ func FuzzFromText(f *testing.F) {
 		if again := seal.Text(box); again != text {
 			t.Errorf("%q reads as a box whose text is %q", text, again)
 		}
-		if _, err := s.Open(box, additional); err == nil && text != oldBox {
+		if _, _, err := s.Open(box, additional); err == nil && text != oldBox {
 			t.Errorf("forged: %q opens", text)
 		}
 	})

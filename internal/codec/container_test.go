@@ -1,0 +1,240 @@
+package codec_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+)
+
+var began = time.Unix(1_700_000_000, 123456789)
+
+func newContainer(keys, flashes int) codec.Container {
+	c := codec.Container{Created: began, Expires: began.Add(31 * 24 * time.Hour)}
+	for i := range keys {
+		c.Set(fmt.Sprintf("key %d", i), fmt.Sprintf(`"value %d"`, i))
+	}
+	for i := range flashes {
+		c.Flashes = append(c.Flashes, codec.Flash{ID: math.MaxUint64 - uint64(i), Category: "info", Raw: `"hello"`})
+	}
+	return c
+}
+
+func sameContainer(a, b codec.Container) bool {
+	return a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.Permanent == b.Permanent &&
+		slices.Equal(a.Entries, b.Entries) && slices.Equal(a.Flashes, b.Flashes)
+}
+
+func TestContainer_roundTrip(t *testing.T) {
+	for _, keys := range []int{0, 1, 2, 127, 128, 1000} {
+		for _, flashes := range []int{0, 1, 1000} {
+			for _, permanent := range []bool{false, true} {
+				want := newContainer(keys, flashes)
+				want.Permanent = permanent
+				data := want.Append(nil)
+				if len(data) > want.Size() {
+					t.Errorf("%d keys, %d flashes: %d bytes, and Size says %d", keys, flashes, len(data), want.Size())
+				}
+				if got, err := codec.Parse(string(data)); err != nil || !sameContainer(got, want) {
+					t.Errorf("%d keys, %d flashes: got %v, %v, want %v", keys, flashes, got, err, want)
+				}
+			}
+		}
+	}
+}
+
+// TestContainer_format holds the bytes still: those of the past must parse.
+func TestContainer_format(t *testing.T) {
+	c := codec.Container{Created: time.Unix(0, 0x0102030405060708), Permanent: true}
+	c.Expires = c.Created.Add(300*time.Millisecond - 1)
+	c.Set("k", "1")
+	c.Flashes = []codec.Flash{{ID: 0xa1a2a3a4a5a6a7a8, Category: "c", Raw: `""`}}
+	want := "\x11" + "\x01\x02\x03\x04\x05\x06\x07\x08" + "\xac\x02" + "\x01" + "\x01k\x011" + "\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\x01c\x02\"\""
+	if got := string(c.Append([]byte("before "))); got != "before "+want {
+		t.Errorf("got %x, want %x", got, "before "+want)
+	}
+}
+
+func TestContainer_expiryIsRoundedUp(t *testing.T) {
+	const ms = time.Millisecond
+	rows := []struct{ lifetime, want time.Duration }{
+		{0, 0}, {1, ms}, {ms - 1, ms}, {ms, ms}, {ms + 1, 2 * ms}, {time.Hour, time.Hour}, {time.Hour + 1, time.Hour + ms},
+		{math.MaxInt64, math.MaxInt64 / ms * ms}, {math.MaxInt64 / ms * ms, math.MaxInt64 / ms * ms},
+		{-1, 0}, {-time.Hour, 0}, // never alive
+	}
+	for _, row := range rows {
+		c := codec.Container{Created: began, Expires: began.Add(row.lifetime)}
+		got, err := codec.Parse(string(c.Append(nil)))
+		if lifetime := got.Expires.Sub(got.Created); err != nil || lifetime != row.want {
+			t.Errorf("%v: got %v, %v, want %v", row.lifetime, lifetime, err, row.want)
+		}
+	}
+}
+
+func TestContainer_likeAMap(t *testing.T) {
+	r := newRandom(t)
+	var c codec.Container
+	want := map[string]string{}
+	for i := range 5_000 {
+		key := randomString(r)
+		if r.IntN(3) == 0 {
+			c.Delete(key)
+			delete(want, key)
+		} else {
+			c.Set(key, fmt.Sprint(i))
+			want[key] = fmt.Sprint(i)
+		}
+		if raw, ok := c.Find(key); raw != want[key] || ok != (want[key] != "") {
+			t.Fatalf("Find(%q): got %q, %v, want %q", key, raw, ok, want[key])
+		}
+	}
+	got := map[string]string{}
+	for _, e := range c.Entries {
+		got[e.Key] = e.Raw
+	}
+	sorted := slices.IsSortedFunc(c.Entries, func(a, b codec.Entry) int { return strings.Compare(a.Key, b.Key) })
+	if !sorted || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, sorted %v, want %v", got, sorted, want)
+	}
+}
+
+func TestContainer_flashes(t *testing.T) {
+	var c codec.Container
+	if !c.Empty() {
+		t.Error("a new container is not empty")
+	}
+	c.Flashes = []codec.Flash{{ID: 1, Raw: "1"}, {ID: 2, Raw: "2"}, {ID: 3, Raw: "3"}}
+	c.DeleteFlash(2)
+	c.DeleteFlash(7)
+	if want := []codec.Flash{{ID: 1, Raw: "1"}, {ID: 3, Raw: "3"}}; !slices.Equal(c.Flashes, want) {
+		t.Errorf("got %v, want %v", c.Flashes, want)
+	}
+	if c.HasFlash(2) || !c.HasFlash(3) {
+		t.Errorf("HasFlash: got %v and %v, want false and true", c.HasFlash(2), c.HasFlash(3))
+	}
+	if c.Empty() {
+		t.Error("a container with flashes is empty")
+	}
+}
+
+// canonical fails the test where data parses, but is not what the container
+// that it parses to is written as.
+func canonical(t *testing.T, data string) {
+	t.Helper()
+	c, err := codec.Parse(data)
+	if err != nil {
+		return
+	}
+	if again := string(c.Append(nil)); again != data {
+		t.Fatalf("%x parses to %+v, which is written %x", data, c, again)
+	}
+}
+
+func TestParse_damaged(t *testing.T) {
+	c := newContainer(130, 2) // so many that their number takes two bytes
+	data := string(c.Append(nil))
+	const flash = 8 + 1 + len("info") + 1 + len(`"hello"`) // cut off whole, it leaves a container without it
+	for n := range data {
+		if _, err := codec.Parse(data[:n]); err == nil && n != len(data)-flash && n != len(data)-2*flash {
+			t.Errorf("cut to %d of %d bytes: got no error", n, len(data))
+		}
+		canonical(t, data[:n])
+	}
+	small := newContainer(2, 2)
+	data = string(small.Append(nil))
+	for i := range data {
+		for b := range 256 {
+			canonical(t, data[:i]+string([]byte{byte(b)})+data[i+1:])
+			canonical(t, data[:i]+string([]byte{byte(b)})+data[i:])
+		}
+		canonical(t, data[:i]+data[i+1:])
+	}
+}
+
+func TestParse_refused(t *testing.T) {
+	const head = "\x10\x00\x00\x00\x00\x00\x00\x00\x00"
+	rows := []struct{ name, data string }{
+		{"nothing", ""}, {"head only", head}, {"no count", head + "\x00"},
+		{"another format", "\x20" + head[1:] + "\x00\x00"}, {"unknown flag", "\x12" + head[1:] + "\x00\x00"}, {"format 0", "\x00" + head[1:] + "\x00\x00"},
+		{"keys not sorted", head + "\x00\x02" + "\x01b\x011" + "\x01a\x011"}, {"key twice", head + "\x00\x02" + "\x01a\x011" + "\x01a\x011"},
+		{"one key missing", head + "\x00\x02" + "\x01a\x011"}, {"value missing", head + "\x00\x01" + "\x01a"}, {"value cut", head + "\x00\x01" + "\x01a\x02x"},
+		{"half a flash", head + "\x00\x00" + "\x01\x02"}, {"flash without message", head + "\x00\x00" + "\x01\x02\x03\x04\x05\x06\x07\x08\x01c"},
+		{"lifetime in too many bytes", head + "\x80\x00\x00"}, {"count in too many bytes", head + "\x00\x80\x00"}, {"length in too many bytes", head + "\x00\x01" + "\x81\x00a\x011"},
+		{"varint without end", head + strings.Repeat("\xff", 20)}, {"varint over 64 bits", head + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00"},
+		{"lifetime over 292 years", head + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"}, {"length of 2^64-1", head + "\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a\x011"}, {"length of 2^63", head + "\x00\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01a\x011"},
+	}
+	for _, row := range rows {
+		if c, err := codec.Parse(row.data); err == nil {
+			t.Errorf("%s: got %+v, want an error", row.name, c)
+		}
+	}
+	if _, err := codec.Parse(head + "\x00\x00"); err != nil {
+		t.Errorf("an empty container: got %v", err)
+	}
+}
+
+// TestParse_boundedMemory: a number of entries in a few bytes must not reserve
+// memory for them.
+func TestParse_boundedMemory(t *testing.T) {
+	for _, count := range []uint64{1 << 10, 1 << 20, 1 << 32, 1 << 62, math.MaxUint64} {
+		head := binary.AppendUvarint([]byte("\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00"), count)
+		data := string(head) + strings.Repeat("\x00", 4000)
+		if got := allocated(func() { _, _ = codec.Parse(data) }); got > 64*4096 {
+			t.Errorf("%d entries: Parse of %d bytes takes %d", count, len(data), got)
+		}
+	}
+}
+
+func allocated(fn func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	fn()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func randomContainer(r *rand.Rand) codec.Container {
+	c := codec.Container{Created: time.Unix(0, int64(r.Uint64()>>1)), Permanent: r.IntN(2) == 0}
+	c.Expires = c.Created.Add(time.Duration(r.Uint64()>>r.IntN(60)>>21) * time.Millisecond)
+	for range r.IntN(6) {
+		c.Set(randomString(r), randomString(r))
+	}
+	for range r.IntN(3) {
+		c.Flashes = append(c.Flashes, codec.Flash{ID: r.Uint64(), Category: randomString(r), Raw: randomString(r)})
+	}
+	return c
+}
+
+func TestParse_random(t *testing.T) {
+	r := newRandom(t)
+	for range 20_000 {
+		want := randomContainer(r)
+		data := want.Append(nil)
+		if got, err := codec.Parse(string(data)); err != nil || !sameContainer(got, want) {
+			t.Fatalf("got %+v, %v, want %+v", got, err, want)
+		}
+		for range 1 + r.IntN(3) {
+			data[r.IntN(len(data))] = byte(r.Uint32())
+		}
+		canonical(t, string(data[:r.IntN(len(data)+1)]))
+		canonical(t, string(data))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, n := range []int{0, 1, 3} {
+		c := newContainer(n, n)
+		f.Add(string(c.Append(nil)))
+	}
+	f.Add("\x10\x00\x00\x00\x00\x00\x00\x00\x00\x80\x00\x00")
+	f.Add("\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\x0f")
+	f.Fuzz(func(t *testing.T, data string) { canonical(t, data) })
+}
