@@ -2,6 +2,7 @@ package ginsession
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/flask"
 	"github.com/ginsession/ginsession/internal/seal"
 )
 
@@ -109,7 +111,7 @@ type sealedCookie struct {
 }
 
 func newSealedCookie(c *config) (*sealedCookie, error) {
-	sealer, err := seal.New(purposeCookie, append([]string{c.Secret}, c.Previous...)...)
+	sealer, err := seal.New(purposeCookie, c.secrets()...)
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
@@ -132,19 +134,34 @@ func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
 	if err != nil {
 		return ErrInvalid
 	}
+	if s.m.expired(&content) {
+		return ErrExpired
+	}
 	s.content = content
 	return nil
 }
 
 func (k *sealedCookie) commit(_ context.Context, s *Session) (line string, err error) {
+	return s.cookieOrNone(func() (string, error) {
+		s.content.Expires = s.m.expiry(s.content.Created, time.Now())
+		plaintext := s.content.Append(make([]byte, 0, s.content.Size()))
+		return seal.Text(k.sealer.Seal(plaintext, k.bound)), nil
+	})
+}
+
+// cookieOrNone gives the Set-Cookie line for a session that lives in its
+// cookie: with the value, or, emptied, to take it out of the browser.
+func (s *Session) cookieOrNone(value func() (string, error)) (line string, err error) {
 	if s.content.Empty() {
 		if line = s.expireCookie(); line == "" {
 			return "", nil
 		}
 	} else {
-		s.content.Expires = s.m.expiry(s.content.Created, time.Now())
-		value := seal.Text(k.sealer.Seal(s.content.Append(make([]byte, 0, s.content.Size())), k.bound))
-		if line, err = s.m.cookie.set(value, s.maxAge(s.content.Expires)); err != nil {
+		text, err := value()
+		if err != nil {
+			return "", err
+		}
+		if line, err = s.m.cookie.set(text, s.maxAge(s.content.Expires)); err != nil {
 			return "", err
 		}
 	}
@@ -152,4 +169,56 @@ func (k *sealedCookie) commit(_ context.Context, s *Session) (line string, err e
 		return "", errLate
 	}
 	return line, nil
+}
+
+// flaskCookie keeps the session in the cookie of a Flask app: signed, readable
+// by its owner.
+type flaskCookie struct {
+	signer *flask.Signer
+}
+
+func newFlaskCookie(secrets []string) *flaskCookie {
+	return &flaskCookie{flask.NewSigner(secrets...)}
+}
+
+func (k *flaskCookie) load(_ context.Context, s *Session, value string) error {
+	if len(value) > maxSetCookie { // before it is decoded
+		return ErrInvalid
+	}
+	text, signed, err := k.signer.Open(value, time.Now(), s.m.Lifetime)
+	if errors.Is(err, flask.ErrExpired) {
+		return ErrExpired
+	}
+	if err != nil {
+		return ErrInvalid
+	}
+	parsed, err := flask.Parse(text)
+	if err != nil {
+		return ErrInvalid
+	}
+	s.content = codec.Container{
+		Created: signed, // of the last write; Flask keeps no other time
+		Expires: signed.Add(s.m.Lifetime),
+		Entries: parsed.Entries,
+		Flashes: parsed.Flashes,
+	}
+	s.saysPermanent = parsed.Permanent != nil
+	s.content.Permanent = s.saysPermanent && *parsed.Permanent
+	return nil
+}
+
+func (k *flaskCookie) commit(_ context.Context, s *Session) (line string, err error) {
+	return s.cookieOrNone(func() (string, error) {
+		now := time.Now()
+		s.content.Created, s.content.Expires = now, now.Add(s.m.Lifetime)
+		session := flask.Session{Entries: s.content.Entries, Flashes: s.content.Flashes}
+		if s.saysPermanent || s.content.Permanent {
+			session.Permanent = &s.content.Permanent
+		}
+		text, err := session.Dump()
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrValue, err)
+		}
+		return k.signer.Sign(text, now), nil
+	})
 }

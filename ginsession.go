@@ -30,13 +30,21 @@ func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
 		return nil, err
 	}
 	m := &manager{config: c, cookie: newCookie(c)}
-	if c.store != nil {
+	switch {
+	case c.store != nil:
 		m.storage, err = newServerStorage(m, c.store)
-	} else {
+	case c.Flask:
+		m.storage = newFlaskCookie(c.secrets())
+	default:
 		m.storage, err = newSealedCookie(c)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.FlaskSecrets != nil {
+		m.flask = newFlaskCookie(c.FlaskSecrets)
+		m.flaskCookie = newCookie(c)
+		m.flaskCookie.name = flaskName
 	}
 	return m.handle, nil
 }
@@ -67,6 +75,9 @@ type manager struct {
 	*config
 	cookie  cookie
 	storage storage
+
+	flask       *flaskCookie // to move on from, or nil
+	flaskCookie cookie
 }
 
 // storage is where sessions are kept between requests. Its methods are called

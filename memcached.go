@@ -135,15 +135,19 @@ func mix(x uint64) uint64 {
 }
 
 // expiration spells a time as the protocol wants it: up to 30 days as seconds
-// from now, beyond as Unix time. The server cuts fractions of its own clock,
-// so one second is added: a record never goes before its time.
+// from now, beyond as Unix time. The server counts whole seconds of a clock of
+// its own, which lags on a busy machine; with two seconds more no record goes
+// before its time. The exact end is in the record.
 func expiration(t time.Time) int32 {
-	const maxRelative = 30 * 24 * time.Hour
-	left := time.Until(t)
-	if left+2*time.Second > maxRelative {
-		return int32(min(t.Unix()+2, math.MaxInt32))
+	const (
+		maxRelative = 30 * 24 * 60 * 60
+		more        = 2
+	)
+	left := int64(max(time.Until(t), 0)/time.Second) + 1 + more // rounded up
+	if left > maxRelative {
+		return int32(min(t.Unix()+1+more, math.MaxInt32)) // until 2038
 	}
-	return int32(max(left, 0)/time.Second) + 2
+	return int32(left)
 }
 
 // memcachedServer talks to one server (or to all behind a client that the app

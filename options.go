@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,9 +82,35 @@ func WithStore(store Store) Option {
 	}
 }
 
+// WithFlaskCookie keeps the session in the very cookie of a Flask app, so that
+// routes can move from Flask to Gin one by one and every visitor stays logged
+// in. The secret is the app's SECRET_KEY, 16 bytes or more, and
+// [WithPreviousSecrets] are its SECRET_KEY_FALLBACKS. The default name is
+// "session"; [WithLifetime] is PERMANENT_SESSION_LIFETIME. The other defaults
+// stay safer than Flask's; [WithInsecureCookie] and the like bring them in line.
+//
+// This cookie is signed with HMAC-SHA1 and not encrypted: its owner can read
+// it. The lifetime runs from the last write, permanent sessions are sent again
+// with every response, and there is no idle timeout. Values that nobody touches
+// go back to the letter. A payload that inflates to more than 1 MiB is refused.
+func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
+
+// WithFlaskMigration moves visitors on from Flask's cookie once the Flask app
+// is gone: a request that brings no session of ours, but a Flask cookie named
+// "session" that is signed with secret or one of previous, gets its content as
+// a session of ours, and the Flask cookie is expired. Take the option out when
+// the last Flask cookie has run out, after the lifetime.
+//
+// Until then a copy of a Flask cookie is as good as it was under Flask: also
+// after a log-out.
+func WithFlaskMigration(secret string, previous ...string) Option {
+	secrets := append([]string{secret}, previous...)
+	return func(c *config) { c.FlaskSecrets = secrets }
+}
+
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
 // a secret can be changed without logging everybody out. Each needs at least
-// 32 bytes. They only open: what one of them opened is sealed under the first
+// 32 bytes (16 with [WithFlaskCookie]). They only open: what one of them opened is sealed under the first
 // secret at the session's next write.
 func WithPreviousSecrets(secrets ...string) Option {
 	secrets = slices.Clone(secrets)
@@ -162,6 +189,8 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 
 const (
 	minSecret       = 32 // bytes
+	minFlaskSecret  = 16 // bytes; what Flask apps have
+	flaskName       = "session"
 	defaultLifetime = 31 * 24 * time.Hour
 )
 
@@ -179,7 +208,9 @@ type config struct {
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
-	Secure, HTTPOnly, Partitioned, Permanent bool
+	FlaskSecrets []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
+
+	Secure, HTTPOnly, Partitioned, Permanent, Flask bool
 
 	named        bool
 	prefixed     bool
@@ -248,10 +279,10 @@ func newConfig(secret string, opts []Option) (*config, error) {
 }
 
 func (c *config) defaultName() string {
-	if c.Secure && c.Path == "/" && c.Domain == "" {
+	if c.Secure && c.Path == "/" && c.Domain == "" && !c.Flask {
 		return "__Host-session"
 	}
-	return "session"
+	return flaskName
 }
 
 // checkFields runs the validator and translates what it finds: its own errors
@@ -260,10 +291,11 @@ func (c *config) checkFields() {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
 	rules := map[string]func(string) bool{
-		"secret":      func(s string) bool { return len(s) >= minSecret }, // min would count runes
-		"cookie_name": isToken,
-		"cookie_text": isAttributeText,
-		"key_prefix":  isKeyText,
+		"secret":       func(s string) bool { return len(s) >= c.minSecret() }, // min would count runes
+		"flask_secret": func(s string) bool { return len(s) >= minFlaskSecret },
+		"cookie_name":  isToken,
+		"cookie_text":  isAttributeText,
+		"key_prefix":   isKeyText,
 	}
 	for tag, ok := range rules {
 		check := func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) }
@@ -281,20 +313,31 @@ func (c *config) checkFields() {
 // explain names the option, which is the field's name, and its rule. In a list
 // an index follows the name. A secret is never quoted.
 func (c *config) explain(f validator.FieldError) *ConfigError {
-	field := f.Field()
-	if field == "secret" {
-		return &ConfigError{field, shortSecret("it", c.Secret)}
+	option, index, listed := strings.Cut(f.Field(), "[")
+	least := c.minSecret()
+	switch option {
+	case "WithFlaskMigration":
+		least = minFlaskSecret
+	case "secret", "WithPreviousSecrets":
+	default:
+		return &ConfigError{option, fmt.Sprintf("%q: %s", fmt.Sprint(f.Value()), reasons[option])}
 	}
-	var i int
-	if _, err := fmt.Sscanf(field, "WithPreviousSecrets[%d]", &i); err == nil {
-		return &ConfigError{"WithPreviousSecrets", shortSecret(fmt.Sprintf("number %d", i+1), c.Previous[i])}
+	which := "it"
+	if i, err := strconv.Atoi(strings.TrimSuffix(index, "]")); listed && err == nil {
+		which = fmt.Sprintf("number %d", i+1)
 	}
-	return &ConfigError{field, fmt.Sprintf("%q: %s", fmt.Sprint(f.Value()), reasons[field])}
+	return &ConfigError{option, fmt.Sprintf("%s has %d bytes and needs at least %d; make one with: openssl rand -base64 32",
+		which, len(f.Value().(string)), least)}
 }
 
-func shortSecret(which, secret string) string {
-	return fmt.Sprintf("%s has %d bytes and needs at least %d; make one with: openssl rand -base64 32",
-		which, len(secret), minSecret)
+// secrets are all that open; the first one seals.
+func (c *config) secrets() []string { return append([]string{c.Secret}, c.Previous...) }
+
+func (c *config) minSecret() int {
+	if c.Flask {
+		return minFlaskSecret
+	}
+	return minSecret
 }
 
 // checkTogether applies the rules that take more than one option.
@@ -319,6 +362,12 @@ func (c *config) checkTogether() {
 			"browsers refuse Partitioned without Secure; drop WithInsecureCookie or WithPartitioned"},
 		{c.IdleTimeout > c.Lifetime, "WithIdleTimeout",
 			"an idle timeout does not exceed the lifetime; shorten it or raise WithLifetime"},
+		{c.Flask && c.IdleTimeout > 0, "WithIdleTimeout",
+			"Flask's cookie has no idle timeout; drop it or WithFlaskCookie"},
+		{c.Flask && c.storeOption != "", "WithFlaskCookie",
+			c.storeOption + " has chosen a store already; use one of the two"},
+		{c.Flask && c.FlaskSecrets != nil, "WithFlaskMigration",
+			"WithFlaskCookie stays with the cookie that this moves on from; use one of the two"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
 			"only Memcached has keys; leave it out or add WithMemcached"},
 	}

@@ -38,29 +38,32 @@ type Session struct {
 	mu sync.Mutex // guards all below
 
 	// What is known.
-	loaded   bool
-	came     bool   // the session came with the request
-	held     bool   // the storage holds it: it came, or was saved since
-	at       handle // where, if the storage is a server
-	content  codec.Container
-	rejected error // why a cookie was not accepted
-	loadErr  error // the storage did not answer
-	seen     []codec.Flash
-	flashed  bool // seen is filled in
+	loaded        bool
+	came          bool   // the session came with the request
+	held          bool   // the storage holds it: it came, or was saved since
+	at            handle // where, if the storage is a server
+	content       codec.Container
+	saysPermanent bool  // in Flask's form: with a true or a false
+	rejected      error // why a cookie was not accepted
+	loadErr       error // the storage did not answer
+	seen          []codec.Flash
+	flashed       bool // seen is filled in
 
 	// What the request did since the last commit.
 	did       changes
 	renewed   bool
 	destroyed bool
+	migrated  bool  // it took the content from a Flask cookie
 	refused   error // a change that cannot be saved
 
 	// What became of it.
-	modified    bool
-	err         error
-	settled     bool   // Save has returned an error, and nothing has changed since
-	setCookie   string // the Set-Cookie line of the last commit
-	sentCookie  string // the one among the headers
-	headersGone bool
+	modified     bool
+	err          error
+	settled      bool   // Save has returned an error, and nothing has changed since
+	setCookie    string // the Set-Cookie line of the last commit
+	sentCookie   string // the one among the headers
+	headersGone  bool
+	migratedAway bool // the Flask cookie is of no more use
 }
 
 func newSession(m *manager, c *gin.Context) *Session {
@@ -484,6 +487,9 @@ func (s *Session) finalCommit(headersGone bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.headersGone = s.headersGone || headersGone
+	if s.m.Flask && !s.headersGone && s.m.cookie.came(s.header) {
+		s.load() // it may be permanent
+	}
 	var err error
 	if !s.settled {
 		err = s.commit()
@@ -523,9 +529,6 @@ func (s *Session) load() {
 	unknown := 0
 	for value := range s.m.cookie.values(s.header) {
 		err := s.m.storage.load(s.ctx, s, value)
-		if err == nil && s.m.expired(&s.content) {
-			err = ErrExpired
-		}
 		if err == nil {
 			s.came, s.held, s.rejected = !s.content.Empty(), true, nil
 			return
@@ -544,7 +547,23 @@ func (s *Session) load() {
 			}
 		}
 	}
-	s.content = s.m.fresh()
+	if s.loadErr != nil || !s.migrate() {
+		s.content = s.m.fresh()
+	}
+}
+
+// migrate takes over the session in a Flask cookie, for [WithFlaskMigration].
+func (s *Session) migrate() bool {
+	if s.m.flask == nil {
+		return false
+	}
+	for value := range s.m.flaskCookie.values(s.header) {
+		if s.m.flask.load(s.ctx, s, value) == nil {
+			s.came, s.migrated, s.rejected = true, true, nil
+			return true
+		}
+	}
+	return false
 }
 
 // change notes that there is something to save.
@@ -590,7 +609,7 @@ func (s *Session) tryCommit() error {
 		return errors.Join(s.refused, s.store())
 	case s.refused != nil:
 		return s.refused
-	case s.renewed || s.destroyed || s.did.any() || s.idle():
+	case s.renewed || s.destroyed || s.did.any() || s.idle() || s.migrated && !s.headersGone:
 		return s.store()
 	}
 	return nil
@@ -606,6 +625,8 @@ func (s *Session) store() error {
 		s.setCookie = line
 	}
 	s.did, s.renewed, s.destroyed = changes{}, false, false
+	s.migratedAway = s.migratedAway || s.migrated
+	s.migrated = false
 	s.held = !ended && !s.content.Empty()
 	return err
 }
@@ -613,7 +634,12 @@ func (s *Session) store() error {
 // idle tells whether it is time to note that the session is in use. That is
 // never an error: once the headers have left it is too late, and no harm done.
 func (s *Session) idle() bool {
-	if !s.came || !s.held || s.m.IdleTimeout == 0 || s.headersGone {
+	switch {
+	case !s.came || !s.held || s.headersGone:
+		return false
+	case s.m.Flask:
+		return s.content.Permanent // Flask sends a permanent session again with every response
+	case s.m.IdleTimeout == 0:
 		return false
 	}
 	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
@@ -645,6 +671,11 @@ func (s *Session) writeHeaders(h http.Header) {
 		return
 	}
 	addVary(h)
+	if s.migratedAway && s.m.cookie.name != flaskName {
+		if expire := s.m.flaskCookie.expire(); !slices.Contains(h["Set-Cookie"], expire) {
+			h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), expire)
+		}
+	}
 	if s.setCookie == "" {
 		return
 	}

@@ -411,14 +411,14 @@ func TestSession_notEmptiedByFlash(t *testing.T) {
 
 func TestSession_emptyIsNotStored(t *testing.T) {
 	for name, fn := range map[string]func(*ginsession.Session){
-		"SetPermanent":        func(s *ginsession.Session) { s.SetPermanent(true) },
-		"Set and Delete":      func(s *ginsession.Session) { s.Set("a", 1); s.Delete("a") },
-		"Set and Clear":       func(s *ginsession.Session) { s.Set("a", 1); s.Clear() },
-		"Clear":               func(s *ginsession.Session) { s.Clear() },
-		"Renew":               func(s *ginsession.Session) { s.Renew() },
-		"Destroy":             func(s *ginsession.Session) { s.Destroy() },
-		"Set and Destroy":     func(s *ginsession.Session) { s.Set("a", 1); s.Destroy() },
-		"flash, shown":        func(s *ginsession.Session) { s.AddFlash("x", ""); s.Flashes() },
+		"SetPermanent":         func(s *ginsession.Session) { s.SetPermanent(true) },
+		"Set and Delete":       func(s *ginsession.Session) { s.Set("a", 1); s.Delete("a") },
+		"Set and Clear":        func(s *ginsession.Session) { s.Set("a", 1); s.Clear() },
+		"Clear":                func(s *ginsession.Session) { s.Clear() },
+		"Renew":                func(s *ginsession.Session) { s.Renew() },
+		"Destroy":              func(s *ginsession.Session) { s.Destroy() },
+		"Set and Destroy":      func(s *ginsession.Session) { s.Set("a", 1); s.Destroy() },
+		"flash, shown":         func(s *ginsession.Session) { s.AddFlash("x", ""); s.Flashes() },
 		"Save of SetPermanent": func(s *ginsession.Session) { s.SetPermanent(true); _ = s.Save() },
 	} {
 		unwritten(t, name, newVisitor(t).visit(fn))

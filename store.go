@@ -93,12 +93,11 @@ type serverStorage struct {
 }
 
 func newServerStorage(m *manager, store Store) (*serverStorage, error) {
-	secrets := append([]string{m.Secret}, m.Previous...)
-	ids, err := seal.New(purposeID, secrets...)
+	ids, err := seal.New(purposeID, m.secrets()...)
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
-	records, err := seal.New(purposeRecord, secrets...)
+	records, err := seal.New(purposeRecord, m.secrets()...)
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
@@ -155,6 +154,9 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 	content, err := codec.Parse(string(plaintext))
 	if err != nil {
 		return codec.Container{}, ErrInvalid
+	}
+	if v.m.expired(&content) {
+		return codec.Container{}, ErrExpired
 	}
 	at.recook = at.recook || content.Empty() // emptied: the browser was told to drop the cookie
 	return content, nil
