@@ -535,6 +535,51 @@ func TestMemcached_lateChanges(t *testing.T) {
 	wantBody(t, b, "/get/before", http.StatusOK, " new=true rejected="+ginsession.ErrUnknown.Error())
 }
 
+// What cannot reach the browser any more does not keep the rest from being
+// stored, once.
+func TestMemcached_permanentAfterHeaders(t *testing.T) {
+	r := sessionApp(t, ginsession.WithMemcached(memcachedtest.Start(t).Addr))
+	r.GET("/late", func(c *gin.Context) {
+		c.Writer.Flush()
+		s := ginsession.From(c)
+		s.SetPermanent(true)
+		ginsession.Update(s, "n", func(n string) string { return n + "x" })
+		if err := s.Save(); !errors.Is(err, ginsession.ErrLate) {
+			t.Errorf("got %v, want ErrLate", err)
+		}
+		s.Set("other", "y")
+	})
+	b := newBrowser(r)
+	b.get("/set/a/1")
+	b.get("/late")
+	wantBody(t, b, "/get/n", http.StatusOK, "x"+loaded)
+	wantBody(t, b, "/get/other", http.StatusOK, "y"+loaded)
+}
+
+// Several commits in one request store each change once.
+func TestMemcached_saveTwice(t *testing.T) {
+	r := sessionApp(t, ginsession.WithMemcached(memcachedtest.Start(t).Addr))
+	r.GET("/twice/:first", func(c *gin.Context) {
+		s := ginsession.From(c)
+		if c.Param("first") == "renew" {
+			s.Renew()
+		}
+		for range 3 {
+			ginsession.Update(s, "n", func(n string) string { return n + "x" })
+			if err := s.Save(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, first := range []string{"set", "renew"} {
+		b := newBrowser(r)
+		for range 2 {
+			b.get("/twice/" + first)
+		}
+		wantBody(t, b, "/get/n", http.StatusOK, "xxxxxx"+loaded)
+	}
+}
+
 func TestMemcached_newSessionAfterHeaders(t *testing.T) {
 	server := memcachedtest.Start(t)
 	var seen error
