@@ -369,7 +369,11 @@ func TestMemcached_stalled(t *testing.T) {
 			t.Fatal("not back 2s after the server")
 		}
 	}
-	wantBody(t, b, "/get/a", http.StatusOK, "1"+loaded)
+	// A save that was under way may have been done after all; a 503 says no
+	// more than that nobody knows.
+	if body := b.get("/get/a").Body.String(); body != "1"+loaded && body != "2"+loaded {
+		t.Errorf("got %q, want the session with 1 or 2", body)
+	}
 }
 
 func TestMemcached_tooLarge(t *testing.T) {
