@@ -205,9 +205,9 @@ func TestMemcached_holdsNothingInTheClear(t *testing.T) {
 		items = append(items, item)
 		for name, b := range users {
 			cookie := b.cookies["__Host-session"].Value
-			for _, clear := range []string{"nickname", name, cookie, cookie[:20]} {
-				if strings.Contains(key, clear) || bytes.Contains(item.Value, []byte(clear)) {
-					t.Errorf("%q stands in the clear", clear)
+			for _, plain := range []string{"nickname", name, cookie, cookie[:20]} {
+				if strings.Contains(key, plain) || bytes.Contains(item.Value, []byte(plain)) {
+					t.Errorf("%q stands in the clear", plain)
 				}
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -124,9 +124,7 @@ func (w *writer) replace(err error) {
 	w.drop()
 	h := w.ResponseWriter.Header()
 	clear(h)
-	for key, values := range w.entry {
-		h[key] = values
-	}
+	maps.Copy(h, w.entry)
 	w.s.addHeaders(h) // what an explicit Save has promised the browser
 }
 
@@ -185,7 +183,7 @@ func (w *writer) holds(n int) bool {
 	return true
 }
 
-// Write implements [io.Writer].
+// Write implements [http.ResponseWriter].
 func (w *writer) Write(p []byte) (int, error) {
 	if w.holds(len(p)) {
 		return w.body.Write(p)
@@ -199,7 +197,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// WriteString implements [io.StringWriter].
+// WriteString implements [gin.ResponseWriter].
 func (w *writer) WriteString(p string) (int, error) {
 	if w.holds(len(p)) {
 		return w.body.WriteString(p)
@@ -210,7 +208,7 @@ func (w *writer) WriteString(p string) (int, error) {
 	if w.stage == replaced {
 		return len(p), nil
 	}
-	return io.WriteString(w.ResponseWriter, p)
+	return w.ResponseWriter.WriteString(p)
 }
 
 // Header implements [http.ResponseWriter].
