@@ -454,7 +454,7 @@ func (r *retry) wait(ctx context.Context, cause error) error {
 	if r.mine {
 		r.pause = min(2*r.pause+time.Millisecond/2, maxPause)
 		timer.Reset(min(mathrand.N(r.pause), time.Until(r.until))) //nolint:gosec // jitter
-		turn = nil // nobody else can have it
+		turn = nil                                                 // nobody else can have it
 	}
 	defer timer.Stop()
 	select {
