@@ -18,9 +18,9 @@ func TestLogin_startsNewLifetime(t *testing.T) {
 		d := &direct{app: testApp(t)}
 		d.get("/")
 		time.Sleep(24 * time.Hour)
-		d.get("/session").shows(t, "24h0m0s ago")
+		d.get("/session").shows(t, "<dd>24h0m0s ago")
 		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}})
-		d.get("/session").shows(t, "0s ago")
+		d.get("/session").shows(t, "<dd>0s ago")
 	})
 }
 
