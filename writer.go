@@ -143,6 +143,7 @@ func (w *writer) refuse(err error) {
 			}
 		}
 		status := statusFor(err)
+		w.c.Header("Content-Type", "text/plain; charset=utf-8") // c.String keeps one from outside
 		w.c.Header("X-Content-Type-Options", "nosniff")
 		w.c.String(status, "%s\n", http.StatusText(status))
 	})
