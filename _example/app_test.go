@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -81,9 +82,7 @@ func (v *visitor) do(method, path string, header http.Header, body io.Reader) an
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := v.http.Do(request)
 	if err != nil {
 		v.t.Fatal(err)
