@@ -66,12 +66,17 @@ func (w *writer) finish() {
 	}
 }
 
-// leave gives gin its writer back, whether the handler returned or panicked.
+// leave gives gin its writer back, whether the handler returned or panicked. A
+// writer that a middleware inside (gzip) has left in the context stays: it has
+// announced itself in the headers, and gin's body of 404 has yet to go through
+// it. But it must not see what takes the place of a response.
 func (w *writer) leave() {
 	if w.stage == holding { // a panic: nothing is saved, and nothing of the body leaves
 		w.replace(nil)
 	}
-	w.c.Writer = w.ResponseWriter
+	if w.stage == replaced || w.c.Writer == w {
+		w.c.Writer = w.ResponseWriter
+	}
 	w.c = nil
 	w.s.finish()
 }

@@ -1360,6 +1360,43 @@ func TestCacheControl_noStoreWithACookie(t *testing.T) {
 	}
 }
 
+// A middleware inside may leave its own writer in the context, as gzip does:
+// gin's body of 404 goes through it, but no error page.
+func TestWriter_wrappedInside(t *testing.T) {
+	wrap := func(c *gin.Context) { c.Writer = &upper{c.Writer}; c.Next() }
+	tests := []struct {
+		name string
+		path string
+		code int
+		body string
+	}{
+		{"not found", "/none", 404, "404 PAGE NOT FOUND"},
+		{"found", "/", 200, "X"},
+		{"failed", "/bad", 500, page},
+		{"panicked", "/panic", 500, "panic"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := gin.New()
+			r.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) { c.String(500, "panic") }))
+			r.Use(newSessions(t), wrap)
+			r.GET("/", func(c *gin.Context) { set(c); c.String(200, "x") })
+			r.GET("/bad", func(c *gin.Context) { setBad(c); c.String(200, "x") })
+			r.GET("/panic", func(c *gin.Context) { set(c); c.String(200, "x"); panic("x") })
+			w := do(t, r, "GET", tt.path)
+			if w.Code != tt.code || w.Body.String() != tt.body {
+				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tt.code, tt.body)
+			}
+		})
+	}
+}
+
+// upper writes in capitals.
+type upper struct{ gin.ResponseWriter }
+
+func (u *upper) Write(p []byte) (int, error)       { return u.ResponseWriter.Write(bytes.ToUpper(p)) }
+func (u *upper) WriteString(s string) (int, error) { return u.Write([]byte(s)) }
+
 // A session outside that holds the response back lets go of it when the one
 // inside does.
 func TestWriter_twoHeldBackResponses(t *testing.T) {
