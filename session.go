@@ -45,7 +45,7 @@ type Session struct {
 	content       codec.Container
 	saysPermanent bool  // in Flask's form: with a true or a false
 	rejected      error // why a cookie was not accepted
-	loadErr       error // the storage did not answer
+	broken        error // the storage did not answer, and nobody knows what it holds
 	seen          []codec.Flash
 	flashed       bool // seen is filled in
 
@@ -534,7 +534,7 @@ func (s *Session) load() {
 			return
 		}
 		if !rejection(err) {
-			s.loadErr = err
+			s.broken = err
 			s.fail(err)
 			break
 		}
@@ -547,7 +547,7 @@ func (s *Session) load() {
 			}
 		}
 	}
-	if s.loadErr != nil || !s.migrate() {
+	if s.broken != nil || !s.migrate() {
 		s.content = s.m.fresh()
 	}
 }
@@ -602,8 +602,8 @@ func (s *Session) commit() error {
 
 func (s *Session) tryCommit() error {
 	switch {
-	case s.loadErr != nil:
-		return s.loadErr
+	case s.broken != nil:
+		return s.broken
 	case s.refused != nil && s.destroyed: // the log-out goes on without what cannot be saved
 		s.content, s.did = s.m.fresh(), changes{}
 		return errors.Join(s.refused, s.store())
@@ -618,6 +618,9 @@ func (s *Session) tryCommit() error {
 func (s *Session) store() error {
 	line, err := s.m.storage.commit(context.WithoutCancel(s.ctx), s)
 	ended := errors.Is(err, errEnded)
+	if errors.Is(err, ErrUnavailable) {
+		s.broken = err // it may be saved; a second try could count an update twice
+	}
 	if err != nil && !ended {
 		return err
 	}

@@ -22,9 +22,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// testApp is the app with sessions in the cookie.
 func testApp(t *testing.T) http.Handler {
 	t.Helper()
-	app, err := newApp(testSecret)
+	return newTestApp(t, config{secret: testSecret})
+}
+
+func newTestApp(t *testing.T, cfg config) http.Handler {
+	t.Helper()
+	app, err := newApp(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +47,12 @@ type visitor struct {
 
 func newVisitor(t *testing.T) *visitor {
 	t.Helper()
-	server := httptest.NewTLSServer(testApp(t))
+	return newVisitorOf(t, testApp(t))
+}
+
+func newVisitorOf(t *testing.T, app http.Handler) *visitor {
+	t.Helper()
+	server := httptest.NewTLSServer(app)
 	t.Cleanup(server.Close)
 	jar, err := cookiejar.New(nil)
 	if err != nil {

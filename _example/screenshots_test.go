@@ -20,7 +20,7 @@ func TestScreenshots(t *testing.T) {
 	if dir == "" {
 		t.Skip("SCREENSHOTS is not set: it names the directory for the pictures")
 	}
-	b := startBrowser(t)
+	b := startBrowser(t, testApp(t))
 	for _, look := range []struct {
 		suffix, scheme string
 		width, height  int64
