@@ -32,8 +32,7 @@ func (d *changes) any() bool {
 	return d.cleared || d.permanent != nil || len(d.keys)+len(d.added)+len(d.taken) > 0
 }
 
-// apply does it again, to another version of the session. Doing it twice
-// stores no flash twice.
+// apply does it again, to another version of the session.
 func (d *changes) apply(c *codec.Container) error {
 	if d.cleared {
 		c.Entries, c.Flashes = nil, nil
@@ -49,11 +48,7 @@ func (d *changes) apply(c *codec.Container) error {
 	for _, id := range d.taken {
 		c.DeleteFlash(id)
 	}
-	for _, f := range d.added {
-		if !c.HasFlash(f.ID) {
-			c.Flashes = append(c.Flashes, f)
-		}
-	}
+	c.Flashes = append(c.Flashes, d.added...)
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (s *Session) AddFlash(message any, category string) {
 		s.refuse(err)
 		return
 	}
-	f := codec.Flash{ID: rand.Uint64(), Category: orDefault(category), Raw: raw}
+	f := codec.Flash{ID: rand.Uint64(), Category: orDefault(category), Raw: raw} //nolint:gosec // the id is no secret
 	s.content.Flashes = append(s.content.Flashes, f)
 	s.did.add(f)
 	s.change()

@@ -179,7 +179,7 @@ func (v flaskVisitor) with(cookie string, fn func(*ginsession.Session)) string {
 	return ""
 }
 
-func readAll(s *ginsession.Session) {
+func readEverything(s *ginsession.Session) {
 	for _, key := range s.Keys() {
 		s.Get(key)
 		s.GetString(key)
@@ -201,11 +201,11 @@ func fromFlask(t *testing.T, total int) {
 		touch func(*ginsession.Session)
 		want  func(described)
 	}{
-		{"read", readAll, func(described) {}},
+		{"read", readEverything, func(described) {}},
 		{"set", func(s *ginsession.Session) { s.Set(goKey, 1.0) },
 			func(d described) { d[describe(goKey)] = describe(1.0) }},
 		{"set and delete", func(s *ginsession.Session) { s.Set(goKey, 1); s.Delete(goKey) }, func(described) {}},
-		{"read and set", func(s *ginsession.Session) { readAll(s); s.Set(goKey, []any{nil, "é"}) },
+		{"read and set", func(s *ginsession.Session) { readEverything(s); s.Set(goKey, []any{nil, "é"}) },
 			func(d described) { d[describe(goKey)] = describe([]any{nil, "é"}) }},
 		{"flash", func(s *ginsession.Session) { s.AddFlash("Hé", "info") }, func(d described) {
 			key, flash := describe("_flashes"), describeFlash("Hé", "info")
@@ -687,11 +687,11 @@ func TestFlask_permanentIsSentAgain(t *testing.T) {
 		vary      string
 	}{
 		{"permanent, not looked at", &yes, func(*ginsession.Session) {}, true, "Cookie"},
-		{"permanent, read", &yes, readAll, true, "Cookie"},
+		{"permanent, read", &yes, readEverything, true, "Cookie"},
 		{"false, not looked at", &no, func(*ginsession.Session) {}, false, ""},
-		{"false, read", &no, readAll, false, "Cookie"},
+		{"false, read", &no, readEverything, false, "Cookie"},
 		{"absent, not looked at", nil, func(*ginsession.Session) {}, false, ""},
-		{"absent, read", nil, readAll, false, "Cookie"},
+		{"absent, read", nil, readEverything, false, "Cookie"},
 	} {
 		set := map[string]string{"a": "(1, 2.0)"}
 		cookie := ask[string](j, question{Do: "dump", Permanent: tt.permanent, Set: set})

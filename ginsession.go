@@ -109,16 +109,18 @@ func (m *manager) handle(c *gin.Context) {
 
 	// 3. Whatever happens, gin gets its writer back: it writes the bodies of
 	// 404 and 405 after the last middleware, and Recovery writes its page.
-	defer func() {
-		s.writer.leave()
-		if outer != nil {
-			c.Set(m.ContextKey, outer)
-		}
-	}()
+	defer m.leave(c, s, outer)
 	c.Next()
 
 	// 4. Commit, then let go of what was held back. A panic never comes here.
 	s.writer.finish()
+}
+
+func (m *manager) leave(c *gin.Context, s *Session, outer any) {
+	s.writer.leave()
+	if outer != nil {
+		c.Set(m.ContextKey, outer)
+	}
 }
 
 // serves tells whether outer is a session of this very middleware that is

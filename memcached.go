@@ -365,12 +365,8 @@ type guardedConn struct {
 	net.Conn
 	values int    // of the reply so far
 	skip   int    // bytes of the current value still to come
-	line   []byte // what has come of the current line
+	line   []byte // what has come of the current line; the client takes no long ones
 }
-
-// maxLine is longer than any line the server sends, keys have at most 250
-// bytes.
-const maxLine = 2048
 
 var errReply = errors.New("ginsession: memcached sent what is no reply to the request")
 
@@ -399,10 +395,7 @@ func (g *guardedConn) check(p []byte) error {
 		if end == 0 {
 			end = len(p)
 		}
-		if g.line = append(g.line, p[:end]...); len(g.line) > maxLine {
-			return errReply
-		}
-		p = p[end:]
+		g.line, p = append(g.line, p[:end]...), p[end:]
 		if bytes.HasSuffix(g.line, []byte("\n")) {
 			if err := g.checkLine(); err != nil {
 				return err

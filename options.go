@@ -228,11 +228,11 @@ func (c *config) wrong(option, reason string) {
 }
 
 // storeFrom notes how to make the store once all options are known.
-func (c *config) storeFrom(option string, make func(*config) Store) {
+func (c *config) storeFrom(option string, newStore func(*config) Store) {
 	if c.storeOption != "" && c.storeOption != option {
 		c.wrong(option, c.storeOption+" has chosen a store already; use one of the two")
 	}
-	c.storeOption, c.makeStore = option, make
+	c.storeOption, c.makeStore = option, newStore
 }
 
 // reasons gives the rule behind each option's tags, and the way out.
@@ -343,18 +343,18 @@ func (c *config) minSecret() int {
 // checkTogether applies the rules that take more than one option.
 func (c *config) checkTogether() {
 	host := hasPrefixFold(c.Name, "__Host-")
-	http_ := hasPrefixFold(c.Name, "__Http-") || hasPrefixFold(c.Name, "__Host-Http-")
+	httpOnly := hasPrefixFold(c.Name, "__Http-") || hasPrefixFold(c.Name, "__Host-Http-")
 	rules := []struct {
 		broken         bool
 		option, reason string
 	}{
-		{(host || http_ || hasPrefixFold(c.Name, "__Secure-")) && !c.Secure, "WithName",
+		{(host || httpOnly || hasPrefixFold(c.Name, "__Secure-")) && !c.Secure, "WithName",
 			"browsers refuse this prefix without Secure; drop WithInsecureCookie or the prefix"},
 		{host && c.Path != "/", "WithName",
 			"browsers refuse the prefix __Host- with a path other than /; drop WithPath or use __Secure-"},
 		{host && c.Domain != "", "WithName",
 			"browsers refuse the prefix __Host- with a domain; drop WithDomain or use __Secure-"},
-		{http_ && !c.HTTPOnly, "WithName",
+		{httpOnly && !c.HTTPOnly, "WithName",
 			"browsers refuse this prefix without HttpOnly; drop WithScriptAccess or the prefix"},
 		{c.SameSite == http.SameSiteNoneMode && !c.Secure, "WithSameSite",
 			"browsers refuse SameSite=None without Secure; drop WithInsecureCookie or use SameSiteLaxMode"},

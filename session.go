@@ -46,7 +46,7 @@ type Session struct {
 	content        codec.Container
 	flaskPermanent string // what Flask's cookie said about it, or ""
 	rejected       error  // why a cookie was not accepted
-	loadErr        error  // the storage did not answer
+	broken         error  // the storage did not answer, and nobody knows what it holds
 	seen           []codec.Flash
 	flashed        bool // seen is filled in
 
@@ -539,7 +539,7 @@ func (s *Session) load() {
 			return
 		}
 		if !rejection(err) {
-			s.loadErr = err
+			s.broken = err
 			s.fail(err)
 			break
 		}
@@ -552,7 +552,7 @@ func (s *Session) load() {
 			}
 		}
 	}
-	if s.loadErr != nil || s.at.ended || !s.migrate() {
+	if s.broken != nil || s.at.ended || !s.migrate() {
 		s.content = s.m.fresh()
 	}
 }
@@ -624,8 +624,8 @@ func (s *Session) commit() error {
 
 func (s *Session) tryCommit() error {
 	switch {
-	case s.loadErr != nil:
-		return s.loadErr
+	case s.broken != nil:
+		return s.broken
 	case s.refused != nil && s.destroyed: // the log-out goes on without what cannot be saved
 		s.content, s.did = s.m.fresh(), changes{}
 		return errors.Join(s.refused, s.store())
@@ -646,6 +646,9 @@ func (s *Session) tryCommit() error {
 func (s *Session) store() error {
 	line, err := s.m.storage.commit(context.WithoutCancel(s.ctx), s)
 	ended := errors.Is(err, errEnded)
+	if errors.Is(err, ErrUnavailable) {
+		s.broken = err // it may be saved; a second try could count an update twice
+	}
 	if err != nil && !ended {
 		return err
 	}

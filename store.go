@@ -76,9 +76,9 @@ var errEnded = fmt.Errorf("%w: it was renewed or destroyed meanwhile, and what t
 type handle struct {
 	id      string // the credential, in the clear
 	name    string // what the store knows it by
-	version any
-	ended   bool // a mark was found there
-	recook  bool // the browser needs the cookie again
+	version any    // of the record that was loaded; nil after a save
+	ended   bool   // a mark was found there
+	recook  bool   // the browser needs the cookie again
 }
 
 // serverStorage keeps sessions in a [Store]; the cookie carries nothing but a
@@ -183,7 +183,9 @@ func (v *serverStorage) change(ctx context.Context, s *Session) (line string, er
 	try := v.newRetry(&s.at)
 	defer try.done()
 	for {
-		err = v.save(ctx, &s.at, &s.content)
+		if err = ErrConflict; s.at.version != nil {
+			err = v.save(ctx, &s.at, &s.content)
+		}
 		if !s.did.any() && lost(err) {
 			return "", nil // just a sign of life, which others gave as well
 		}
@@ -227,14 +229,18 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 	return held, nil
 }
 
-// changedCookie tells the browser what it has to know after a change.
+// changedCookie tells the browser what it has to know after a change. All that
+// the request did is stored by now, whatever becomes of the cookie: doing it
+// again would count an update twice.
 func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
+	permanent := s.did.permanent != nil
+	s.did = changes{}
 	switch {
 	case s.content.Empty() && !s.headersGone:
 		return s.expireCookie(), nil
 	case s.content.Empty():
 		return "", nil // a cookie that leads to nothing does no harm
-	case s.at.recook && !s.headersGone || s.did.permanent != nil:
+	case s.at.recook && !s.headersGone || permanent:
 		return v.cookieFor(s)
 	}
 	return "", nil
@@ -267,19 +273,12 @@ func (v *serverStorage) renew(ctx context.Context, s *Session) (line string, err
 	try := v.newRetry(&s.at)
 	defer try.done()
 	for {
-		old := s.at
-		if line, err = v.create(ctx, s); err != nil {
-			s.at = old
-			return "", err
+		if err = ErrConflict; s.at.version != nil {
+			line, err = v.move(ctx, s)
 		}
-		err = v.mark(ctx, &old)
 		if err == nil {
 			return line, nil
 		}
-		if !s.content.Empty() {
-			_ = v.store.Delete(ctx, s.at.name) // nobody knows it, and it expires
-		}
-		s.at = old
 		if !lost(err) {
 			return "", err
 		}
@@ -302,6 +301,22 @@ func (v *serverStorage) renew(ctx context.Context, s *Session) (line string, err
 			return v.create(ctx, s)
 		}
 	}
+}
+
+// move stores the session under a new id and puts a mark over the version of
+// the old record that was loaded.
+func (v *serverStorage) move(ctx context.Context, s *Session) (line string, err error) {
+	old := s.at
+	if line, err = v.create(ctx, s); err == nil {
+		if err = v.mark(ctx, &old); err == nil {
+			return line, nil
+		}
+		if !s.content.Empty() {
+			_ = v.store.Delete(ctx, s.at.name) // nobody knows it, and it expires
+		}
+	}
+	s.at = old
+	return "", err
 }
 
 // destroy leaves a mark at the session's id and stores what was set since
@@ -358,7 +373,11 @@ func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Con
 	if content.Empty() {
 		keep = now.Add(markTime)
 	}
-	return v.put(ctx, at, content.Append(make([]byte, 0, content.Size())), keep)
+	err := v.put(ctx, at, content.Append(make([]byte, 0, content.Size())), keep)
+	if err == nil {
+		at.version = nil // only a load tells
+	}
+	return err
 }
 
 func (v *serverStorage) put(ctx context.Context, at *handle, plaintext []byte, expires time.Time) error {
@@ -434,8 +453,8 @@ func (r *retry) wait(ctx context.Context, cause error) error {
 	turn := r.turn
 	if r.mine {
 		r.pause = min(2*r.pause+time.Millisecond/2, maxPause)
-		timer.Reset(min(mathrand.N(r.pause), time.Until(r.until)))
-		turn = nil // nobody else can have it
+		timer.Reset(min(mathrand.N(r.pause), time.Until(r.until))) //nolint:gosec // jitter
+		turn = nil                                                 // nobody else can have it
 	}
 	defer timer.Stop()
 	select {

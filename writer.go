@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -66,12 +66,17 @@ func (w *writer) finish() {
 	}
 }
 
-// leave gives gin its writer back, whether the handler returned or panicked.
+// leave gives gin its writer back, whether the handler returned or panicked. A
+// writer that a middleware inside (gzip) has left in the context stays: it has
+// announced itself in the headers, and gin's body of 404 has yet to go through
+// it. But it must not see what takes the place of a response.
 func (w *writer) leave() {
 	if w.stage == holding { // a panic: nothing is saved, and nothing of the body leaves
 		w.replace(nil)
 	}
-	w.c.Writer = w.ResponseWriter
+	if w.stage == replaced || w.c.Writer == w {
+		w.c.Writer = w.ResponseWriter
+	}
 	w.c = nil
 	w.s.finish()
 }
@@ -124,9 +129,7 @@ func (w *writer) replace(err error) {
 	w.drop()
 	h := w.ResponseWriter.Header()
 	clear(h)
-	for key, values := range w.entry {
-		h[key] = values
-	}
+	maps.Copy(h, w.entry)
 	w.s.addHeaders(h) // what an explicit Save has promised the browser
 }
 
@@ -145,6 +148,7 @@ func (w *writer) refuse(err error) {
 			}
 		}
 		status := statusFor(err)
+		w.c.Header("Content-Type", "text/plain; charset=utf-8") // c.String keeps one from outside
 		w.c.Header("X-Content-Type-Options", "nosniff")
 		w.c.String(status, "%s\n", http.StatusText(status))
 	})
@@ -185,7 +189,7 @@ func (w *writer) holds(n int) bool {
 	return true
 }
 
-// Write implements [io.Writer].
+// Write implements [http.ResponseWriter].
 func (w *writer) Write(p []byte) (int, error) {
 	if w.holds(len(p)) {
 		return w.body.Write(p)
@@ -199,7 +203,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// WriteString implements [io.StringWriter].
+// WriteString implements [gin.ResponseWriter].
 func (w *writer) WriteString(p string) (int, error) {
 	if w.holds(len(p)) {
 		return w.body.WriteString(p)
@@ -210,7 +214,7 @@ func (w *writer) WriteString(p string) (int, error) {
 	if w.stage == replaced {
 		return len(p), nil
 	}
-	return io.WriteString(w.ResponseWriter, p)
+	return w.ResponseWriter.WriteString(p)
 }
 
 // Header implements [http.ResponseWriter].

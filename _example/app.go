@@ -14,19 +14,31 @@ import (
 //go:embed templates static
 var files embed.FS
 
+// config is what the environment says.
+type config struct {
+	secret    string
+	memcached string // a server, or "" to keep sessions in the cookie
+}
+
 // sessions makes the session middleware. It is the one place that knows where
 // sessions are kept; no handler does.
-func sessions(secret string) (gin.HandlerFunc, error) {
-	return ginsession.New(secret, ginsession.WithErrorHandler(sessionFailed))
+func sessions(cfg config) (gin.HandlerFunc, error) {
+	opts := []ginsession.Option{ginsession.WithErrorHandler(sessionFailed)}
+	if cfg.memcached != "" {
+		opts = append(opts, ginsession.WithMemcached(cfg.memcached))
+	}
+	return ginsession.New(cfg.secret, opts...)
 }
 
 // newApp puts the app together.
-func newApp(secret string) (http.Handler, error) {
-	session, err := sessions(secret)
+func newApp(cfg config) (http.Handler, error) {
+	session, err := sessions(cfg)
 	if err != nil {
 		return nil, err
 	}
-	pages, err := template.New("").Funcs(functions).ParseFS(files, "templates/*.html")
+	onServer := func() bool { return cfg.memcached != "" } // for the texts
+	pages, err := template.New("").Funcs(functions).Funcs(template.FuncMap{"onServer": onServer}).
+		ParseFS(files, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -21,9 +22,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// testApp is the app with sessions in the cookie.
 func testApp(t *testing.T) http.Handler {
 	t.Helper()
-	app, err := newApp(testSecret)
+	return newTestApp(t, config{secret: testSecret})
+}
+
+func newTestApp(t *testing.T, cfg config) http.Handler {
+	t.Helper()
+	app, err := newApp(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +47,12 @@ type visitor struct {
 
 func newVisitor(t *testing.T) *visitor {
 	t.Helper()
-	server := httptest.NewTLSServer(testApp(t))
+	return newVisitorOf(t, testApp(t))
+}
+
+func newVisitorOf(t *testing.T, app http.Handler) *visitor {
+	t.Helper()
+	server := httptest.NewTLSServer(app)
 	t.Cleanup(server.Close)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -81,9 +93,7 @@ func (v *visitor) do(method, path string, header http.Header, body io.Reader) an
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := v.http.Do(request)
 	if err != nil {
 		v.t.Fatal(err)

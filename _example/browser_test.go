@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -20,7 +21,7 @@ import (
 // TestBrowser uses the app as a user does. Each test below it is a user of
 // their own.
 func TestBrowser(t *testing.T) {
-	b := startBrowser(t)
+	b := startBrowser(t, testApp(t))
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *browser)
@@ -148,10 +149,10 @@ type browser struct {
 }
 
 // startBrowser starts Chromium with a fresh profile. It goes with the test.
-func startBrowser(t *testing.T) *browser {
+func startBrowser(t *testing.T, app http.Handler) *browser {
 	t.Helper()
 	program := findBrowser(t)
-	server := httptest.NewServer(testApp(t))
+	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // t.Context ends before the cleanup
 	t.Cleanup(cancel)

@@ -29,8 +29,8 @@ var catalog = []Product{
 // Line is one product in the cart. The session has no prices: they may change
 // before the user pays.
 type Line struct {
-	SKU      string `json:"s"`
-	Quantity int    `json:"q"`
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
 }
 
 func addCart(r gin.IRouter) {

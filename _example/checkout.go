@@ -13,10 +13,10 @@ import (
 // Address is the form of the last step before an order. The form tag names
 // the field in the page, the binding tag its rules.
 type Address struct {
-	Name   string `form:"name"   json:"n" binding:"required,max=60"`
-	Street string `form:"street" json:"s" binding:"required,max=60"`
-	City   string `form:"city"   json:"c" binding:"required,max=60"`
-	Email  string `form:"email"  json:"e" binding:"required,email,max=60"`
+	Name   string `form:"name"   json:"name"   binding:"required,max=60"`
+	Street string `form:"street" json:"street" binding:"required,max=60"`
+	City   string `form:"city"   json:"city"   binding:"required,max=60"`
+	Email  string `form:"email"  json:"email"  binding:"required,email,max=60"`
 }
 
 func addCheckout(r gin.IRouter) {

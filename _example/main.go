@@ -5,7 +5,8 @@
 //
 // ADDR is where it listens, localhost:8080 by default. SESSION_SECRET is what
 // its cookies are sealed with; without one it makes its own, and a restart
-// logs everybody out.
+// logs everybody out. MEMCACHED, such as 127.0.0.1:11211, keeps the sessions
+// there.
 package main
 
 import (
@@ -36,18 +37,19 @@ func main() {
 
 // run serves until SIGINT or SIGTERM and lets requests under way finish.
 func run() error {
-	app, err := newApp(secret())
+	app, err := newApp(config{secret(), os.Getenv("MEMCACHED")})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
 	if err != nil {
 		return err
 	}
 	log.Printf("open %s", address(listener.Addr()))
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	server := &http.Server{Handler: app, ReadHeaderTimeout: 5 * time.Second}
 	stopped := make(chan error, 1)
 	go func() {

@@ -304,7 +304,7 @@ func TestPages_haveSafeHeaders(t *testing.T) {
 }
 
 func TestNewApp_shortSecret(t *testing.T) {
-	_, err := newApp("short")
+	_, err := newApp(config{secret: "short"})
 	var mistake *ginsession.ConfigError
 	if !errors.As(err, &mistake) || mistake.Option != "secret" {
 		t.Errorf("got %v, want a ConfigError for the secret", err)

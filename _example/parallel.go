@@ -48,6 +48,8 @@ func setOne(c *gin.Context) {
 
 func resetParallel(c *gin.Context) {
 	s := ginsession.From(c)
+	// Without this, a new visitor's 20 requests would begin 20 sessions.
+	ginsession.Update(s, "parallel runs", func(n int) int { return n + 1 })
 	for n := range parallelRequests {
 		s.Delete(parallelKey(n + 1))
 	}

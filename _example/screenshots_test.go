@@ -20,7 +20,7 @@ func TestScreenshots(t *testing.T) {
 	if dir == "" {
 		t.Skip("SCREENSHOTS is not set: it names the directory for the pictures")
 	}
-	b := startBrowser(t)
+	b := startBrowser(t, testApp(t))
 	for _, look := range []struct {
 		suffix, scheme string
 		width, height  int64
@@ -37,7 +37,11 @@ func TestScreenshots(t *testing.T) {
 			if wide := evaluate[int64](u, "document.documentElement.scrollWidth"); wide > look.width {
 				t.Errorf("%s%s: got a page %d pixels wide, want %d", name, look.suffix, wide, look.width)
 			}
-			png := ask(u, chromedp.FullScreenshot(100))
+			shot := chromedp.FullScreenshot(100)
+			if name == "demo" { // for the README: what a window shows
+				shot = chromedp.CaptureScreenshot()
+			}
+			png := ask(u, shot)
 			if err := os.WriteFile(filepath.Join(dir, name+look.suffix+".png"), png, 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -48,6 +52,10 @@ func TestScreenshots(t *testing.T) {
 
 // pictures walks through the app and fills the session on the way.
 func pictures(u *tab, picture func(name string)) {
+	u.open("/")
+	picture("stranger")
+	u.do(chromedp.Navigate(u.url + "/nowhere"))
+	picture("not-found")
 	u.open("/login")
 	picture("login")
 	u.fill("#name", "Ada")

@@ -14,11 +14,11 @@ const (
 	maxTodoText = 80 // letters
 )
 
-// Todo is one thing to do. Its short names in JSON save room in the cookie.
+// Todo is one thing to do.
 type Todo struct {
-	ID   int    `json:"i"`
-	Text string `json:"t"`
-	Done bool   `json:"d,omitempty"`
+	ID   int    `json:"id"`
+	Text string `json:"text"`
+	Done bool   `json:"done"`
 }
 
 func addTodo(r gin.IRouter) {

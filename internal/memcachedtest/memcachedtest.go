@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,12 +26,11 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start runs memcached on a free TCP port, with more arguments if need be.
+// Start runs memcached on a TCP port of its own choice, with more arguments if
+// need be.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	addr := freeAddr(tb)
-	_, port, _ := net.SplitHostPort(addr)
-	return start(tb, addr, append([]string{"-l", "127.0.0.1", "-p", port}, args...))
+	return start(tb, "127.0.0.1:-1", args)
 }
 
 // StartUnix runs memcached on a unix socket.
@@ -42,7 +42,7 @@ func StartUnix(tb testing.TB) *Server {
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := dir + "/memcached.sock"
-	return start(tb, path, []string{"-s", path})
+	return start(tb, path, nil)
 }
 
 func start(tb testing.TB, addr string, args []string) *Server {
@@ -62,19 +62,22 @@ func start(tb testing.TB, addr string, args []string) *Server {
 	return s
 }
 
-// Restart starts the process, after [Server.Kill], and waits until it accepts
-// connections.
+// Restart starts the process, after [Server.Kill], at the same address, and
+// waits until it accepts connections.
 func (s *Server) Restart() {
 	s.tb.Helper()
-	s.cmd = exec.Command("memcached", s.args...)
+	ports := filepath.Join(s.tb.TempDir(), "ports")
+	network, where := "unix", []string{"-s", s.Addr}
+	if host, port, err := net.SplitHostPort(s.Addr); err == nil {
+		network, where = "tcp", []string{"-l", host, "-p", port}
+	}
+	s.cmd = exec.Command("memcached", append(where, s.args...)...) //nolint:gosec // of our own
+	s.cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatal(err)
 	}
-	network := "tcp"
-	if s.Addr[0] == '/' {
-		network = "unix"
-	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		s.readPort(ports)
 		conn, err := net.Dial(network, s.Addr)
 		if err == nil {
 			_ = conn.Close()
@@ -83,6 +86,18 @@ func (s *Server) Restart() {
 		if time.Now().After(end) {
 			s.tb.Fatalf("memcached does not come up: %v", err)
 		}
+	}
+}
+
+// readPort learns which port memcached chose.
+func (s *Server) readPort(file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return // not yet
+	}
+	if _, port, ok := strings.Cut(string(text), "TCP INET: "); ok {
+		port, _, _ = strings.Cut(port, "\n")
+		s.Addr = "127.0.0.1:" + port
 	}
 }
 
@@ -112,16 +127,6 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
 // Keys lists what the server holds.
 func (s *Server) Keys() []string {
 	s.tb.Helper()
@@ -130,22 +135,62 @@ func (s *Server) Keys() []string {
 		s.tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.WriteString(conn, "lru_crawler metadump all\r\n"); err != nil {
-		s.tb.Fatal(err)
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c := &console{s.tb, conn, bufio.NewScanner(conn)}
+	for {
+		keys := c.keys()
+		if c.count() == len(keys) { // a dump passes over items that are in use
+			return keys
+		}
 	}
-	var keys []string
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() && lines.Text() != "END" {
-		field, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "key="), " ")
+}
+
+// console types commands for people to a server.
+type console struct {
+	tb    testing.TB
+	conn  net.Conn
+	lines *bufio.Scanner
+}
+
+func (c *console) ask(command string) (reply []string) {
+	c.tb.Helper()
+	if _, err := io.WriteString(c.conn, command+"\r\n"); err != nil {
+		c.tb.Fatal(err)
+	}
+	for c.lines.Scan() && c.lines.Text() != "END" && !strings.HasPrefix(c.lines.Text(), "BUSY") {
+		reply = append(reply, c.lines.Text())
+	}
+	if err := c.lines.Err(); err != nil {
+		c.tb.Fatal(err)
+	}
+	return reply
+}
+
+func (c *console) keys() (keys []string) {
+	c.tb.Helper()
+	for _, line := range c.ask("lru_crawler metadump all") {
+		field, _, _ := strings.Cut(strings.TrimPrefix(line, "key="), " ")
 		key, err := url.QueryUnescape(field)
 		if err != nil {
-			s.tb.Fatal(err)
+			c.tb.Fatal(err)
 		}
 		keys = append(keys, key)
 	}
-	if err := lines.Err(); err != nil {
-		s.tb.Fatal(err)
-	}
 	return keys
+}
+
+// count is the number of items.
+func (c *console) count() int {
+	c.tb.Helper()
+	for _, line := range c.ask("stats") {
+		if n, ok := strings.CutPrefix(line, "STAT curr_items "); ok {
+			count, err := strconv.Atoi(n)
+			if err != nil {
+				c.tb.Fatal(err)
+			}
+			return count
+		}
+	}
+	c.tb.Fatal("memcached counts no items")
+	return 0
 }

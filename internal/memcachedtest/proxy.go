@@ -19,6 +19,7 @@ type Proxy struct {
 	mu    sync.Mutex
 	reply func(request string, reply []byte) Reply
 	asked []string
+	conns []net.Conn
 }
 
 // Reply is what the proxy sends in place of the server's reply.
@@ -66,8 +67,21 @@ func (p *Proxy) Asked() []string {
 	return asked
 }
 
+// HangUp ends all connections.
+func (p *Proxy) HangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.conns {
+		_ = conn.Close()
+	}
+	p.conns = nil
+}
+
 func (p *Proxy) serve(client net.Conn, server string) {
 	defer func() { _ = client.Close() }()
+	p.mu.Lock()
+	p.conns = append(p.conns, client)
+	p.mu.Unlock()
 	upstream, err := net.Dial("tcp", server)
 	if err != nil {
 		return

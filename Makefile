@@ -1,0 +1,39 @@
+# make test is what a change must pass, and all it needs beforehand is Go.
+MODULES  := $(shell find . -name go.mod -not -path './.*' -exec dirname {} \; | sort)
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+MINCOVER := 95
+FUZZTIME ?= 1m
+
+# each runs a command in every module; ./... stops at the next go.mod.
+each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); done
+
+.PHONY: test setup vet unit cover lint fuzz soak tidy
+
+test: setup vet unit
+	@scripts/mincover $(MINCOVER) cover.out
+
+setup:
+	@scripts/setup
+
+vet:
+	@echo "==> gofmt -l ."; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on: $$files"; exit 1; }
+	$(call each,go vet -tags soak ./...)
+
+unit:
+	$(call each,go test -race -shuffle=on -coverprofile=cover.out ./...)
+
+cover:
+	go test -coverprofile=cover.out ./...
+	go tool cover -html=cover.out -o cover.html
+
+lint:
+	$(call each,go run $(LINT) run ./...)
+
+fuzz:
+	@scripts/fuzz $(FUZZTIME)
+
+soak:
+	go test -race -tags soak -run Soak -v -timeout 60m .
+
+tidy:
+	$(call each,go mod tidy)

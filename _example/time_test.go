@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// These tests let months pass, on the clock of a bubble. No network belongs in
+// there, so they call the app directly.
+
+func TestLogin_startsNewLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &direct{app: testApp(t)}
+		d.get("/")
+		time.Sleep(24 * time.Hour)
+		d.get("/session").shows(t, "<dd>24h0m0s ago")
+		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}})
+		d.get("/session").shows(t, "<dd>0s ago")
+	})
+}
+
+func TestInspect_expired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &direct{app: testApp(t)}
+		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}})
+		time.Sleep(31*24*time.Hour - time.Minute)
+		d.get("/session").shows(t, "<span>Ada</span>")
+		time.Sleep(time.Minute)
+		a := d.get("/session")
+		a.shows(t, "The session behind your cookie has expired.", "It is empty")
+		a.hides(t, "Ada")
+	})
+}
+
+// direct calls the app without a network. It keeps the latest cookie, also
+// where a browser would have dropped it.
+type direct struct {
+	app    http.Handler
+	cookie string
+}
+
+func (d *direct) get(path string) answer {
+	return d.do(httptest.NewRequest(http.MethodGet, path, nil))
+}
+
+func (d *direct) post(path string, form url.Values) answer {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return d.do(r)
+}
+
+func (d *direct) do(r *http.Request) answer {
+	if d.cookie != "" {
+		r.Header.Set("Cookie", d.cookie)
+	}
+	w := httptest.NewRecorder()
+	d.app.ServeHTTP(w, r)
+	if line := w.Header().Get("Set-Cookie"); line != "" {
+		d.cookie, _, _ = strings.Cut(line, ";")
+	}
+	return answer{w.Code, r.URL.Path, w.Header(), w.Body.String()}
+}
