@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,11 @@ func (k *cookie) came(h http.Header) bool {
 		return true
 	}
 	return false
+}
+
+// isSet tells whether the response has a Set-Cookie line of this name.
+func (k *cookie) isSet(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, k.name+"=") })
 }
 
 // set gives the Set-Cookie line for a value. The cookie goes with the browser

@@ -714,6 +714,26 @@ func TestFlask_permanentIsSentAgain(t *testing.T) {
 	}
 }
 
+// A response of Flask that a proxy passes on carries the newer session.
+func TestFlask_permanentBehindAProxy(t *testing.T) {
+	r := newEngine(t, ginsession.WithFlaskCookie())
+	r.NoRoute(func(c *gin.Context) {
+		c.Writer.Header().Add("Set-Cookie", "other=1; Path=/")
+		if c.Request.URL.Path == "/changed" {
+			c.Writer.Header().Add("Set-Cookie", "session=of Flask; Path=/")
+		}
+		c.String(http.StatusOK, "x")
+	})
+	old := &http.Cookie{Name: "session", Value: ginsession.SignFlask(secret, `{"_permanent":true,"a":1}`, time.Now())}
+	want := []string{"other=1; Path=/", "session=of Flask; Path=/"}
+	if w := do(t, r, http.MethodGet, "/changed", old); !slices.Equal(w.Header()["Set-Cookie"], want) {
+		t.Errorf("got %q, want %q", w.Header()["Set-Cookie"], want)
+	}
+	if got := do(t, r, http.MethodGet, "/", old).Header()["Set-Cookie"]; len(got) != 2 || !strings.HasPrefix(got[1], "session=") {
+		t.Errorf("without a change: got %q", got)
+	}
+}
+
 func TestFlask_permanentAsItCame(t *testing.T) {
 	j, v := newJudge(t), newFlaskVisitor(t)
 	for _, tt := range []struct {

@@ -669,7 +669,9 @@ func (s *Session) idle() bool {
 	case !s.came || !s.held || s.headersGone:
 		return false
 	case s.m.Flask:
-		return s.content.Permanent // Flask sends a permanent session again with every response
+		// Flask sends a permanent session again with every response; if this
+		// is Flask's response, passed on by a proxy, it has just done so.
+		return s.content.Permanent && !s.m.cookie.isSet(s.writer.ResponseWriter.Header())
 	case s.m.IdleTimeout == 0:
 		return false
 	}
