@@ -43,8 +43,9 @@ func main() {
 		gin.SetMode(gin.ReleaseMode)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -52,7 +53,7 @@ func main() {
 // run serves both apps until ctx ends.
 func run(ctx context.Context) error {
 	secret := cmp.Or(os.Getenv("SECRET_KEY"), rand.Text()+rand.Text())
-	flask, err := startFlask(secret)
+	flask, err := startFlask(ctx, secret)
 	if err != nil {
 		return err
 	}
@@ -61,12 +62,12 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
 	if err != nil {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	log.Printf("open http://localhost:%s", port) // by this name: the cookie is Secure
+	port := listener.Addr().(*net.TCPAddr).Port
+	log.Printf("open http://localhost:%d", port) //nolint:gosec // by this name: the cookie is Secure
 
 	server := &http.Server{Handler: app, ReadHeaderTimeout: 5 * time.Second}
 	end := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -158,9 +159,9 @@ var errNoFlask = errors.New("no Python with Flask found: apt-get install python3
 
 // python finds a Python that has Flask. A distribution's package comes with
 // that distribution's Python, which may not be the first on PATH.
-func python() (string, error) {
+func python(ctx context.Context) (string, error) {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import flask").Run() == nil {
+		if exec.CommandContext(ctx, name, "-c", "import flask").Run() == nil { //nolint:gosec // one of these two
 			return name, nil
 		}
 	}
@@ -169,8 +170,8 @@ func python() (string, error) {
 
 // startFlask runs app.py, which says on which port it listens and ends when its
 // input is closed: also when this program is killed.
-func startFlask(secret string) (*flaskApp, error) {
-	name, err := python()
+func startFlask(ctx context.Context, secret string) (*flaskApp, error) {
+	name, err := python(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +187,7 @@ func startFlask(secret string) (*flaskApp, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(name, "-c", string(source)) //nolint:gosec // our own app.py
+	cmd := exec.CommandContext(ctx, name, "-c", string(source)) //nolint:gosec // our own app.py
 	cmd.Env = append(os.Environ(), "SECRET_KEY="+secret, "PAGE="+page.String())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

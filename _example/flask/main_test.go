@@ -33,7 +33,7 @@ type visitor struct {
 func newVisitor(t *testing.T) *visitor {
 	t.Helper()
 	const secret = "a secret that both of them have"
-	flask, err := startFlask(secret)
+	flask, err := startFlask(t.Context(), secret)
 	if errors.Is(err, errNoFlask) && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}
@@ -160,7 +160,7 @@ func TestApp_flaskIsDown(t *testing.T) {
 }
 
 func TestRun_servesUntilItIsTold(t *testing.T) {
-	if _, err := python(); err != nil && os.Getenv("CI") != "true" {
+	if _, err := python(t.Context()); err != nil && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
