@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,11 @@ func (k *cookie) came(h http.Header) bool {
 		return true
 	}
 	return false
+}
+
+// isSet tells whether the response has a Set-Cookie line of this name.
+func (k *cookie) isSet(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, k.name+"=") })
 }
 
 // set gives the Set-Cookie line for a value. The cookie goes with the browser
@@ -202,8 +208,8 @@ func (k *flaskCookie) load(_ context.Context, s *Session, value string) error {
 		Entries: parsed.Entries,
 		Flashes: parsed.Flashes,
 	}
-	s.saysPermanent = parsed.Permanent != nil
-	s.content.Permanent = s.saysPermanent && *parsed.Permanent
+	s.flaskPermanent = parsed.Permanent
+	s.content.Permanent = flask.True(parsed.Permanent)
 	return nil
 }
 
@@ -211,9 +217,9 @@ func (k *flaskCookie) commit(_ context.Context, s *Session) (line string, err er
 	return s.cookieOrNone(func() (string, error) {
 		now := time.Now()
 		s.content.Created, s.content.Expires = now, now.Add(s.m.Lifetime)
-		session := flask.Session{Entries: s.content.Entries, Flashes: s.content.Flashes}
-		if s.saysPermanent || s.content.Permanent {
-			session.Permanent = &s.content.Permanent
+		session := flask.Session{Entries: s.content.Entries, Flashes: s.content.Flashes, Permanent: s.flaskPermanent}
+		if s.content.Permanent != flask.True(s.flaskPermanent) {
+			session.Permanent = strconv.FormatBool(s.content.Permanent)
 		}
 		text, err := session.Dump()
 		if err != nil {

@@ -33,7 +33,7 @@ func (s *Session) AddFlash(message any, category string) {
 	if err, ok := message.(error); ok {
 		message = err.Error()
 	}
-	raw, err := encode("flash", message)
+	raw, err := s.encode("flash", message)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()

@@ -99,7 +99,14 @@ func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 // is gone: a request that brings no session of ours, but a Flask cookie named
 // "session" that is signed with secret or one of previous, gets its content as
 // a session of ours, and the Flask cookie is expired. Take the option out when
-// the last Flask cookie has run out, after the lifetime.
+// the last Flask cookie has run out, after the lifetime. Each secret has at
+// least 16 bytes.
+//
+// The Flask cookie is expired under the path and domain of our own: keep
+// Flask's with [WithPath] and [WithDomain], or its cookie stays and brings the
+// session back after a log-out. The encrypted cookie is not compressed as
+// Flask's is; a session that is too large for it stays where it is until it
+// changes.
 //
 // Until then a copy of a Flask cookie is as good as it was under Flask: also
 // after a log-out.
@@ -110,8 +117,8 @@ func WithFlaskMigration(secret string, previous ...string) Option {
 
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
 // a secret can be changed without logging everybody out. Each needs at least
-// 32 bytes (16 with [WithFlaskCookie]). They only open: what one of them opened is sealed under the first
-// secret at the session's next write.
+// 32 bytes (16 with [WithFlaskCookie]). They only open: what one of them opened
+// is sealed under the first secret at the session's next write.
 func WithPreviousSecrets(secrets ...string) Option {
 	secrets = slices.Clone(secrets)
 	return func(c *config) { c.Previous = secrets }

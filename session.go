@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/flask"
 )
 
 // Session is a dictionary that belongs to one browser and lasts from request
@@ -38,16 +39,16 @@ type Session struct {
 	mu sync.Mutex // guards all below
 
 	// What is known.
-	loaded        bool
-	came          bool   // the session came with the request
-	held          bool   // the storage holds it: it came, or was saved since
-	at            handle // where, if the storage is a server
-	content       codec.Container
-	saysPermanent bool  // in Flask's form: with a true or a false
-	rejected      error // why a cookie was not accepted
-	broken        error // the storage did not answer, and nobody knows what it holds
-	seen          []codec.Flash
-	flashed       bool // seen is filled in
+	loaded         bool
+	came           bool   // the session came with the request
+	held           bool   // the storage holds it: it came, or was saved since
+	at             handle // where, if the storage is a server
+	content        codec.Container
+	flaskPermanent string // what Flask's cookie said about it, or ""
+	rejected       error  // why a cookie was not accepted
+	broken         error  // the storage did not answer, and nobody knows what it holds
+	seen           []codec.Flash
+	flashed        bool // seen is filled in
 
 	// What the request did since the last commit.
 	did       changes
@@ -246,7 +247,7 @@ func (s *Session) find(key string) (raw string, ok bool) {
 // be saved and the response becomes an error page: [ErrValue], which
 // [Session.Err] shows at once.
 func (s *Session) Set(key string, value any) {
-	raw, err := encode(key, value)
+	raw, err := s.encode(key, value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
@@ -273,7 +274,7 @@ func Update[T any](s *Session, key string, fn func(T) T) {
 		if found {
 			value, _ = decode[T](old)
 		}
-		return encode(key, fn(value))
+		return s.encode(key, fn(value))
 	})
 }
 
@@ -295,7 +296,7 @@ func (s *Session) update(key string, fn func(old string, found bool) (string, er
 	s.change()
 }
 
-func encode(key string, value any) (string, error) {
+func (s *Session) encode(key string, value any) (string, error) {
 	if key == keyFlashes || key == keyPermanent {
 		return "", fmt.Errorf("%w: the key %q is reserved; use AddFlash and SetPermanent", ErrValue, key)
 	}
@@ -305,6 +306,9 @@ func encode(key string, value any) (string, error) {
 	raw, err := codec.Encode(value)
 	if err != nil {
 		return "", fmt.Errorf("%w: key %q, type %T: %w", ErrValue, key, value, err)
+	}
+	if s.m.Flask {
+		raw = flask.Times(raw)
 	}
 	return raw, nil
 }
@@ -339,7 +343,7 @@ func (s *Session) Clear() {
 	}
 	s.did.clear(s.m.Permanent)
 	s.content.Entries, s.content.Flashes = nil, nil
-	s.content.Permanent = s.m.Permanent
+	s.content.Permanent, s.flaskPermanent = s.m.Permanent, ""
 	s.change()
 }
 
@@ -366,7 +370,7 @@ func (s *Session) Destroy() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
-	s.content = s.m.fresh()
+	s.content, s.flaskPermanent = s.m.fresh(), ""
 	s.did = changes{}
 	s.renewed, s.destroyed = false, true
 	s.change()
@@ -487,8 +491,9 @@ func (s *Session) finalCommit(headersGone bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.headersGone = s.headersGone || headersGone
-	if s.m.Flask && !s.headersGone && s.m.cookie.came(s.header) {
-		s.load() // it may be permanent
+	if s.m.Flask && !s.loaded && !s.headersGone {
+		s.load()
+		s.loaded = s.idle() // else nobody has looked at it, and the response does not vary
 	}
 	var err error
 	if !s.settled {
@@ -547,23 +552,39 @@ func (s *Session) load() {
 			}
 		}
 	}
-	if s.broken != nil || !s.migrate() {
+	if s.broken != nil || s.at.ended || !s.migrate() {
 		s.content = s.m.fresh()
 	}
 }
 
 // migrate takes over the session in a Flask cookie, for [WithFlaskMigration].
 func (s *Session) migrate() bool {
+	if !s.loadFlask(s) {
+		return false
+	}
+	s.came, s.migrated, s.rejected = !s.content.Empty(), true, nil
+	return true
+}
+
+// loadFlask fills in the session in the first Flask cookie that is good.
+func (s *Session) loadFlask(into *Session) bool {
 	if s.m.flask == nil {
 		return false
 	}
 	for value := range s.m.flaskCookie.values(s.header) {
-		if s.m.flask.load(s.ctx, s, value) == nil {
-			s.came, s.migrated, s.rejected = true, true, nil
+		if s.m.flask.load(s.ctx, into, value) == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// leaveFlask notes that a Flask cookie has to go, if there is one: what it
+// holds was taken over, now or in an earlier request, and it must not bring a
+// session back that is logged out.
+func (s *Session) leaveFlask() {
+	s.migratedAway = s.migratedAway || s.migrated ||
+		s.m.cookie.name != flaskName && s.loadFlask(&Session{m: s.m})
 }
 
 // change notes that there is something to save.
@@ -596,6 +617,7 @@ func (s *Session) commit() error {
 	s.fail(err)
 	if s.destroyed && !s.headersGone { // whatever is wrong, the browser is logged out
 		s.setCookie = s.expireCookie()
+		s.leaveFlask()
 	}
 	return err
 }
@@ -609,8 +631,14 @@ func (s *Session) tryCommit() error {
 		return errors.Join(s.refused, s.store())
 	case s.refused != nil:
 		return s.refused
-	case s.renewed || s.destroyed || s.did.any() || s.idle() || s.migrated && !s.headersGone:
+	case s.renewed || s.destroyed || s.did.any() || s.idle():
 		return s.store()
+	case s.migrated && !s.headersGone:
+		err := s.store()
+		if errors.Is(err, ErrTooLarge) {
+			return nil // Flask compresses; what nobody changes stays in its cookie
+		}
+		return err
 	}
 	return nil
 }
@@ -627,8 +655,8 @@ func (s *Session) store() error {
 	if line != "" {
 		s.setCookie = line
 	}
+	s.leaveFlask()
 	s.did, s.renewed, s.destroyed = changes{}, false, false
-	s.migratedAway = s.migratedAway || s.migrated
 	s.migrated = false
 	s.held = !ended && !s.content.Empty()
 	return err
@@ -641,7 +669,9 @@ func (s *Session) idle() bool {
 	case !s.came || !s.held || s.headersGone:
 		return false
 	case s.m.Flask:
-		return s.content.Permanent // Flask sends a permanent session again with every response
+		// Flask sends a permanent session again with every response; if this
+		// is Flask's response, passed on by a proxy, it has just done so.
+		return s.content.Permanent && !s.m.cookie.isSet(s.writer.ResponseWriter.Header())
 	case s.m.IdleTimeout == 0:
 		return false
 	}
@@ -674,20 +704,18 @@ func (s *Session) writeHeaders(h http.Header) {
 		return
 	}
 	addVary(h)
-	if s.migratedAway && s.m.cookie.name != flaskName {
+	before := len(h["Set-Cookie"])
+	if s.migratedAway && (s.m.cookie.name != flaskName || s.setCookie == "") {
 		if expire := s.m.flaskCookie.expire(); !slices.Contains(h["Set-Cookie"], expire) {
 			h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), expire)
 		}
 	}
-	if s.setCookie == "" {
-		return
-	}
-	if lines := h["Set-Cookie"]; !slices.Contains(lines, s.setCookie) {
-		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie })
+	if s.setCookie != "" && !slices.Contains(h["Set-Cookie"], s.setCookie) {
+		lines := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return line == s.sentCookie })
 		h["Set-Cookie"] = append(lines, s.setCookie)
 		s.sentCookie = s.setCookie
 	}
-	if len(h["Cache-Control"]) == 0 {
+	if (s.setCookie != "" || len(h["Set-Cookie"]) > before) && len(h["Cache-Control"]) == 0 {
 		h["Cache-Control"] = []string{"no-store"}
 	}
 }

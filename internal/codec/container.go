@@ -24,6 +24,7 @@ type Flash struct {
 	ID       uint64
 	Category string
 	Raw      string
+	Element  string // category and message as Flask spelled them, if it did; not in the binary form
 }
 
 // Container is the content of a session. Values stay undecoded JSON until

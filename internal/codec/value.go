@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,17 +19,19 @@ import (
 
 // Flask marks a type that JSON lacks by an object with one key, its tag.
 const (
-	tagTuple  = " t"
+	TagTuple = " t"
+	TagDict  = " di" // a real dict whose only key looks like a tag; "__" is added to that key
+
 	tagBytes  = " b"
 	tagMarkup = " m"
 	tagUUID   = " u"
 	tagTime   = " d"
-	tagDict   = " di" // a real dict whose only key looks like a tag; "__" is added to that key
 )
 
-func isTag(key string) bool {
+// IsTag tells whether a dict with this one key would be read as a tag.
+func IsTag(key string) bool {
 	switch key {
-	case tagTuple, tagBytes, tagMarkup, tagUUID, tagTime, tagDict:
+	case TagTuple, tagBytes, tagMarkup, tagUUID, tagTime, TagDict:
 		return true
 	}
 	return false
@@ -149,8 +152,8 @@ func tagMap(rv reflect.Value, depth int) (any, error) {
 
 // escape keeps a dict whose only key looks like a tag from being read as one.
 func escape(dict map[string]any) map[string]any {
-	if key, ok := onlyKey(dict); ok && isTag(key) {
-		return map[string]any{tagDict: map[string]any{key + "__": dict[key]}}
+	if key, ok := onlyKey(dict); ok && IsTag(key) {
+		return map[string]any{TagDict: map[string]any{key + "__": dict[key]}}
 	}
 	return dict
 }
@@ -372,16 +375,16 @@ var errTag = errors.New("a type tag with the wrong content")
 // untag gives the value behind a tag.
 func untag(dict map[string]any) (any, error) {
 	key, ok := onlyKey(dict)
-	if !ok || !isTag(key) {
+	if !ok || !IsTag(key) {
 		return dict, nil
 	}
 	switch v := dict[key].(type) {
 	case []any:
-		if key == tagTuple {
+		if key == TagTuple {
 			return v, nil
 		}
 	case map[string]any:
-		if inner, ok := onlyKey(v); ok && key == tagDict && strings.HasSuffix(inner, "__") {
+		if inner, ok := onlyKey(v); ok && key == TagDict && strings.HasSuffix(inner, "__") {
 			return map[string]any{strings.TrimSuffix(inner, "__"): v[inner]}, nil
 		}
 	case string:
@@ -397,7 +400,7 @@ func untagText(key, text string) (any, error) {
 	case tagMarkup:
 		return template.HTML(text), nil //nolint:gosec // the app itself stored it as HTML
 	case tagUUID:
-		if len(text) == 32 {
+		if _, err := hex.DecodeString(text); err == nil && len(text) == 32 {
 			return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:], nil
 		}
 	case tagTime:

@@ -1,37 +1,311 @@
 package flask
 
 import (
+	"bytes"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
 
-func TestVectors(t *testing.T) {
+// signedAt is when the vectors were signed.
+var signedAt = time.Unix(1700000000, 0)
+
+const maxAge = 31 * 24 * time.Hour
+
+// vectors were made by Flask. What is compressed is so by Python's zlib, whose
+// bytes are not Go's.
+var vectors = []struct {
+	name, json, cookie string
+	compressed         bool
+}{
+	{
+		name:   "plain",
+		json:   `{"_permanent":true,"name":"Zo\u00eb <&> \"q\"","user_id":42}`,
+		cookie: "eyJfcGVybWFuZW50Ijp0cnVlLCJuYW1lIjoiWm9cdTAwZWIgPCY-IFwicVwiIiwidXNlcl9pZCI6NDJ9.ZVPxAA.QlOkDVZBVpSuxQpxuzkSTaYxr2s",
+	},
+	{
+		name: "every tag",
+		json: `{"_flashes":[{" t":["message","Hello"]},{" t":["error",{" m":"<b>no</b>"}]}],"b":{" b":"AP8Q"},` +
+			`"di":{" di":{" t__":"x"}},"e":{},"f":1.5,"n":null,"t":{" t":[1,"two",{" t":[3]}]},` +
+			`"u":{" u":"12345678123456781234567812345678"},"when":{" d":"Thu, 29 Feb 2024 12:34:56 GMT"}}`,
+		cookie: ".eJx1jksLgkAUhf_KcNZD5fjIBhHaVJugwF2IKI0ZjAo-MJD57101l23u4dzvHs4dkeQ6bQvVQj5GsI4EpWrb9KXAcVFa14gNX5FqmrrBZEtIBFlY1cE2C2FiE3NkkERo4njz7zAcz_e8-kmXJMQ-MEQUbUhySGvjclSQVa81R7dcUplFZqixdttUQYF-5jRhCdtxvb3_T6f-oVDV8gEFoqLnTBzYSWVM7ITDLCFtR7oeO18jeuoLm-pI9g" +
+			".ZVPxAA.xv0XY3r18X3bL9VxS-14dLe4PIo",
+		compressed: true,
+	},
+	{
+		name: "compressed well",
+		json: `{"blob":"` + strings.Repeat("abcdefghij", 60) + `","n":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19]}`,
+		cookie: ".eJztyE0OQDAURtG9vPEd-FqUbkUM1L8ICxB7ZxGGZifnsrSfyaJ1qR_GaV7W7dev72TYYbHJEA5PTkFJoKJGbwo55FGOClSigCpUt_cDiHj8Vg" +
+			".ZVPxAA.tTjzOnr3kgeiaAuCc_KIQx-nDxg",
+		compressed: true,
+	},
+}
+
+func TestSigner_vectors(t *testing.T) {
 	s := NewSigner(secret)
-	now := time.Unix(1700000000, 0)
-	for _, v := range []struct{ json, cookie string }{
-		{`{"_permanent":true,"name":"Zo\u00eb <&> \"q\"","user_id":42}`, "eyJfcGVybWFuZW50Ijp0cnVlLCJuYW1lIjoiWm9cdTAwZWIgPCY-IFwicVwiIiwidXNlcl9pZCI6NDJ9.ZVPxAA.QlOkDVZBVpSuxQpxuzkSTaYxr2s"},
-		{`{"_flashes":[{" t":["message","Hello"]},{" t":["error",{" m":"<b>no</b>"}]}],"b":{" b":"AP8Q"},"di":{" di":{" t__":"x"}},"e":{},"f":1.5,"n":null,"t":{" t":[1,"two",{" t":[3]}]},"u":{" u":"12345678123456781234567812345678"},"when":{" d":"Thu, 29 Feb 2024 12:34:56 GMT"}}`, ".eJx1jksLgkAUhf_KcNZD5fjIBhHaVJugwF2IKI0ZjAo-MJD57101l23u4dzvHs4dkeQ6bQvVQj5GsI4EpWrb9KXAcVFa14gNX5FqmrrBZEtIBFlY1cE2C2FiE3NkkERo4njz7zAcz_e8-kmXJMQ-MEQUbUhySGvjclSQVa81R7dcUplFZqixdttUQYF-5jRhCdtxvb3_T6f-oVDV8gEFoqLnTBzYSWVM7ITDLCFtR7oeO18jeuoLm-pI9g.ZVPxAA.xv0XY3r18X3bL9VxS-14dLe4PIo"},
-	} {
-		text, signed, err := s.Open(v.cookie, now, time.Hour)
-		if err != nil || string(text) != v.json || !signed.Equal(now) {
-			t.Errorf("open: %s %v %v", text, signed, err)
-		}
-		p, err := Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := p.Dump()
-		if err != nil || string(out) != v.json {
-			t.Errorf("dump: %s %v", out, err)
-		}
-		t.Log(s.Sign(out, now) == v.cookie)
+	for _, v := range vectors {
+		t.Run(v.name, func(t *testing.T) {
+			text, signed, err := s.Open(v.cookie, signedAt, maxAge)
+			if err != nil || string(text) != v.json || !signed.Equal(signedAt) {
+				t.Fatalf("Open: got %s, %v, %v", text, signed, err)
+			}
+			if got := mustDump(t, text); got != v.json {
+				t.Errorf("Parse and Dump: got %s", got)
+			}
+			cookie := s.Sign(text, signedAt)
+			if cookie == v.cookie == v.compressed {
+				t.Errorf("Sign: got %s", cookie)
+			}
+			if strings.HasPrefix(cookie, ".") != v.compressed {
+				t.Errorf("Sign: compressed or not, got %s", cookie)
+			}
+			if again, _, err := s.Open(cookie, signedAt, maxAge); err != nil || string(again) != v.json {
+				t.Errorf("Sign and Open: got %s, %v", again, err)
+			}
+		})
 	}
-	p, err := Parse([]byte(`{"x":[NaN,-Infinity,Infinity,"NaN \" Infinity"],"b":123456789012345678901234567890}`))
+}
+
+func TestNewSigner_derivation(t *testing.T) {
+	const want = "dd71faa2e7fc2740710b5ce7363b5a678ee98227"
+	if got := hex.EncodeToString(NewSigner(secret).keys[0]); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Flask compresses where that saves two bytes or more, the dot included.
+func TestSign_compressesWhereShorter(t *testing.T) {
+	for n := range 200 {
+		json := []byte(`{"a":"` + strings.Repeat("x", n) + `"}`)
+		saves := len(deflate(json)) < len(json)-1
+		if got := strings.HasPrefix(NewSigner(secret).Sign(json, signedAt), "."); got != saves {
+			t.Errorf("%d bytes: compressed is %t, want %t", len(json), got, saves)
+		}
+	}
+}
+
+func TestOpen_age(t *testing.T) {
+	s := NewSigner(secret)
+	for _, tt := range []struct {
+		name    string
+		seconds int64 // since it was signed
+		nanos   int64
+		maxAge  time.Duration
+		want    error
+	}{
+		{"at once", 0, 0, maxAge, nil},
+		{"31 days", 2678400, 0, maxAge, nil},
+		{"31 days and a part of a second", 2678400, 999_999_999, maxAge, nil},
+		{"31 days and a second", 2678401, 0, maxAge, ErrExpired},
+		{"years", 1e9, 0, maxAge, ErrExpired},
+		{"a part of a second", 0, 1, 0, nil},
+		{"a second", 1, 0, 0, ErrExpired},
+		{"a limit that is no whole second", 2, 0, 1999 * time.Millisecond, ErrExpired},
+		{"a second ahead", -1, 0, maxAge, ErrExpired},
+		{"less than a second ahead", -1, 999_999_999, maxAge, ErrExpired},
+	} {
+		now := time.Unix(signedAt.Unix()+tt.seconds, tt.nanos)
+		if _, _, err := s.Open(vectors[0].cookie, now, tt.maxAge); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// signRaw signs whatever stands before the signature.
+func signRaw(text string) string {
+	return text + "." + encoding.EncodeToString(mac(NewSigner(secret).keys[0], text))
+}
+
+func TestOpen_time(t *testing.T) {
+	payload := encoding.EncodeToString([]byte(`{}`))
+	for _, tt := range []struct {
+		name, seconds string
+		want          error
+	}{
+		{"as signed", "ZVPxAA", nil},
+		{"leading zero bytes", "AABlU_EA", nil},
+		{"none", "", ErrExpired}, // 1970
+		{"no base64", "ZVPx!A", ErrInvalid},
+		{"spare bits", "ZVPxAB", ErrInvalid},
+		{"padding", "ZVPxAA==", ErrInvalid},
+		{"6 bytes", "________", ErrExpired}, // ahead by millions of years
+		{"8 bytes", "f_________8", ErrInvalid},
+		{"9 bytes", "AAAAAAAAZVPx", ErrInvalid},
+	} {
+		if _, _, err := NewSigner(secret).Open(signRaw(payload+"."+tt.seconds), signedAt, maxAge); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestSign_time(t *testing.T) {
+	for _, tt := range []struct {
+		seconds int64
+		want    string
+	}{{1700000000, "ZVPxAA"}, {1, "AQ"}, {255, "_w"}, {256, "AQA"}, {0, ""}, {1 << 32, "AQAAAAA"}} {
+		cookie := NewSigner(secret).Sign([]byte("{}"), time.Unix(tt.seconds, 0))
+		if got := strings.Split(cookie, ".")[1]; got != tt.want {
+			t.Errorf("%d: got %q, want %q", tt.seconds, got, tt.want)
+		}
+	}
+}
+
+func TestOpen_refusesWhatNobodySigned(t *testing.T) {
+	good := vectors[0].cookie
+	for _, bad := range []string{
+		"", ".", "..", "...", "a", "a.b", "a.b.c", "e30.ZVPxAA", good + ".", good + "=", "." + good,
+		good[:len(good)-1], good + "A", good + "\n", strings.Replace(good, ".", "..", 1),
+		good[:strings.LastIndexByte(good, '.')], "\x00", "ü.ü.ü",
+	} {
+		if json, _, err := NewSigner(secret).Open(bad, signedAt, maxAge); !errors.Is(err, ErrInvalid) || json != nil {
+			t.Errorf("%q: got %s, %v", bad, json, err)
+		}
+	}
+}
+
+// Every byte counts, and of each only the one spelling.
+func TestOpen_refusesEveryChangedByte(t *testing.T) {
+	s := NewSigner(secret)
+	for _, v := range vectors {
+		for i := range v.cookie {
+			for c := range 256 {
+				if byte(c) == v.cookie[i] {
+					continue
+				}
+				bad := v.cookie[:i] + string([]byte{byte(c)}) + v.cookie[i+1:]
+				if _, _, err := s.Open(bad, signedAt, maxAge); !errors.Is(err, ErrInvalid) {
+					t.Fatalf("%s: %q at %d: got %v", v.name, c, i, err)
+				}
+			}
+		}
+	}
+}
+
+func TestOpen_oneSpellingOfTheSignature(t *testing.T) {
+	good := vectors[0].cookie
+	text, signature, _ := cutLast(good)
+	want, err := base64.RawURLEncoding.DecodeString(signature)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := p.Dump()
-	t.Log(string(out), err)
+	opened := 0
+	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		spelled := signature[:len(signature)-1] + string(last)
+		if got, _ := base64.RawURLEncoding.DecodeString(spelled); !bytes.Equal(got, want) {
+			continue
+		}
+		if _, _, err := NewSigner(secret).Open(text+"."+spelled, signedAt, maxAge); err == nil {
+			opened++
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d spellings of one signature open", opened)
+	}
+	for _, spaced := range []string{signature + "\r", "\n" + signature, signature[:5] + "\r\n" + signature[5:]} {
+		if _, _, err := NewSigner(secret).Open(text+"."+spaced, signedAt, maxAge); err == nil {
+			t.Errorf("%q opens", spaced)
+		}
+	}
+}
+
+func TestOpen_previousSecrets(t *testing.T) {
+	const other, third = "another secret of 29 bytes...", "a third one"
+	cookie := vectors[0].cookie
+	for _, tt := range []struct {
+		name    string
+		secrets []string
+		want    error
+	}{
+		{"current", []string{secret, other}, nil},
+		{"previous", []string{other, secret}, nil},
+		{"the oldest", []string{other, third, secret}, nil},
+		{"gone", []string{other, third}, ErrInvalid},
+		{"a prefix", []string{secret[:31]}, ErrInvalid},
+	} {
+		if _, _, err := NewSigner(tt.secrets...).Open(cookie, signedAt, maxAge); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	rotated := NewSigner(other, secret).Sign([]byte("{}"), signedAt)
+	if _, _, err := NewSigner(other).Open(rotated, signedAt, maxAge); err != nil {
+		t.Errorf("the first secret does not sign: %v", err)
+	}
+	if _, _, err := NewSigner(secret).Open(rotated, signedAt, maxAge); err == nil {
+		t.Error("a previous secret signs")
+	}
+}
+
+func TestOpen_badPayloads(t *testing.T) {
+	zipped := encoding.EncodeToString(deflate([]byte(`{"a":1}`)))
+	for name, payload := range map[string]string{
+		"no base64":             "{}",
+		"spare bits":            "e31",
+		"padded":                "e30=",
+		"not compressed":        "." + encoding.EncodeToString([]byte(`{"a":1}`)),
+		"cut off":               "." + zipped[:len(zipped)-4],
+		"only a header":         "." + encoding.EncodeToString([]byte{0x78, 0x9c}),
+		"nothing, compressed":   ".",
+		"checksum":              "." + encoding.EncodeToString(append(deflate([]byte(`{"a":1}`))[:10], 0, 0, 0, 0)),
+		"two dots":              ".." + zipped,
+		"compressed base64, no": "." + "????",
+	} {
+		if _, _, err := NewSigner(secret).Open(signRaw(payload+".ZVPxAA"), signedAt, maxAge); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestOpen_inflatesAtMostMaxJSON(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		want error
+	}{{MaxJSON, nil}, {MaxJSON + 1, ErrInvalid}} {
+		json := []byte(`{"a":"` + strings.Repeat("x", tt.size-8) + `"}`)
+		s := NewSigner(secret)
+		if _, _, err := s.Open(s.Sign(json, signedAt), signedAt, maxAge); !errors.Is(err, tt.want) {
+			t.Errorf("%d bytes: got %v, want %v", tt.size, err, tt.want)
+		}
+	}
+}
+
+func TestOpen_zipBomb(t *testing.T) {
+	var b bytes.Buffer
+	w, err := zlib.NewWriterLevel(&b, zlib.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		_, _ = w.Write(make([]byte, 1e6))
+	}
+	_ = w.Close()
+	cookie := signRaw("." + encoding.EncodeToString(b.Bytes()) + ".ZVPxAA")
+
+	s := NewSigner(secret)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err = s.Open(cookie, signedAt, maxAge)
+	runtime.ReadMemStats(&after)
+	used := after.TotalAlloc - before.TotalAlloc
+	t.Logf("%d bytes that inflate to 100 MB: %v, %d bytes allocated", b.Len(), err, used)
+	if !errors.Is(err, ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if used > 16<<20 {
+		t.Errorf("refusing it took %d bytes", used)
+	}
+}
+
+func TestOpen_signatureBeforeAllElse(t *testing.T) {
+	forged := "." + encoding.EncodeToString(deflate(make([]byte, 1e6))) + ".ZVPxAA.AAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	old := time.Unix(2e9, 0)
+	if _, signed, err := NewSigner(secret).Open(forged, old, maxAge); !errors.Is(err, ErrInvalid) || !signed.IsZero() {
+		t.Errorf("got %v, %v", signed, err)
+	}
 }

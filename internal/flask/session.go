@@ -1,11 +1,14 @@
 package flask
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf16"
+	"time"
+	"unicode/utf8"
 
 	"github.com/ginsession/ginsession/internal/codec"
 )
@@ -18,141 +21,303 @@ const (
 
 // Session is what the JSON of a cookie holds. Values that nobody touches go
 // back as they came, to the letter.
+//
+// A lone surrogate, which Python allows in a string and UTF-8 does not, stands
+// in keys and categories as the three bytes that UTF-8 would give it.
 type Session struct {
-	Entries   []codec.Entry // sorted by key
+	Entries   []codec.Entry // sorted by key, each key once
 	Flashes   []codec.Flash
-	Permanent *bool // nil: no word about it
+	Permanent string // JSON, normally true or false; "": no word about it
 }
 
 // Parse reads the JSON of a cookie.
 func Parse(text []byte) (*Session, error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(fromPython(text), &object); err != nil || object == nil {
+	object, err := fromPython(text)
+	if err != nil || object[0] != '{' {
 		return nil, ErrInvalid
 	}
+	entries, err := untagRoot(members(object))
+	if err != nil {
+		return nil, err
+	}
 	s := new(Session)
-	for key, raw := range object {
-		value := string(raw)
-		if strings.Contains(value, `{"`) {
-			if _, err := codec.Decode(value); err != nil { // a broken tag
+	for _, e := range entries {
+		if strings.Contains(e.Raw, "{") {
+			if _, err := codec.Decode(e.Raw); err != nil { // a broken tag
 				return nil, ErrInvalid
 			}
 		}
-		if err := s.add(key, value); err != nil {
-			return nil, err
-		}
+		s.add(e)
 	}
-	slices.SortFunc(s.Entries, func(a, b codec.Entry) int { return strings.Compare(a.Key, b.Key) })
 	return s, nil
 }
 
-func (s *Session) add(key, raw string) error {
-	switch key {
+func (s *Session) add(e codec.Entry) {
+	switch e.Key {
 	case keyPermanent:
-		permanent := raw == "true"
-		s.Permanent = &permanent
+		s.Permanent = e.Raw
 	case keyFlashes:
-		return s.addFlashes(raw)
+		if s.Flashes = parseFlashes(e.Raw); s.Flashes == nil {
+			s.Entries = append(s.Entries, e) // somebody's own idea of flashes
+		}
 	default:
-		s.Entries = append(s.Entries, codec.Entry{Key: key, Raw: raw})
+		s.Entries = append(s.Entries, e)
 	}
-	return nil
 }
 
-// addFlashes reads a list of {" t":[category, message]}.
-func (s *Session) addFlashes(raw string) error {
-	var list []map[string][]json.RawMessage
-	if err := json.Unmarshal([]byte(raw), &list); err != nil {
-		return ErrInvalid
-	}
-	for i, tuple := range list {
-		pair := tuple[" t"]
-		if len(tuple) != 1 || len(pair) != 2 {
-			return ErrInvalid
+// members gives the keys of a compact object with their values, sorted. Of
+// equal keys the last one counts.
+func members(object string) []codec.Entry {
+	var entries []codec.Entry
+	for i := 1; object[i] != '}'; {
+		end := stringEnd(object, i)
+		key := unquote(object[i:end])
+		i = end + 1 // the colon
+		end = valueEnd(object, i)
+		entries = append(entries, codec.Entry{Key: key, Raw: object[i:end]})
+		if i = end; object[i] == ',' {
+			i++
 		}
-		category, ok := codec.String(string(pair[0]))
-		if !ok {
-			return ErrInvalid
-		}
-		s.Flashes = append(s.Flashes, codec.Flash{ID: uint64(i), Category: category, Raw: string(pair[1])})
 	}
-	return nil
+	slices.SortStableFunc(entries, func(a, b codec.Entry) int { return strings.Compare(a.Key, b.Key) })
+	kept := entries[:0]
+	for i, e := range entries {
+		if i+1 == len(entries) || entries[i+1].Key != e.Key {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// untagRoot gives the session that Flask wrote with a tag, because its only
+// key looks like one.
+func untagRoot(root []codec.Entry) ([]codec.Entry, error) {
+	if len(root) != 1 || !codec.IsTag(root[0].Key) {
+		return root, nil
+	}
+	if root[0].Key != codec.TagDict || root[0].Raw[0] != '{' {
+		return nil, ErrInvalid // a tuple or the like
+	}
+	inner := members(root[0].Raw)
+	if len(inner) != 1 || !strings.HasSuffix(inner[0].Key, "__") {
+		return nil, ErrInvalid
+	}
+	inner[0].Key = strings.TrimSuffix(inner[0].Key, "__")
+	return inner, nil
+}
+
+// parseFlashes reads a list of flashes, or gives nil where raw is none.
+func parseFlashes(raw string) []codec.Flash {
+	var list []json.RawMessage
+	if json.Unmarshal([]byte(raw), &list) != nil {
+		return nil
+	}
+	flashes := make([]codec.Flash, 0, len(list))
+	for i, element := range list {
+		f := parseFlash(string(element))
+		f.ID, f.Element = uint64(i), string(element)
+		flashes = append(flashes, f)
+	}
+	if len(flashes) == 0 {
+		return nil
+	}
+	return flashes
+}
+
+// parseFlash reads {" t":[category, message]}, or the list without the tag. It
+// makes a message of anything else; no part of a session is refused for it.
+func parseFlash(element string) codec.Flash {
+	var pair []json.RawMessage
+	var tuple map[string][]json.RawMessage
+	if json.Unmarshal([]byte(element), &tuple) == nil {
+		pair = tuple[codec.TagTuple]
+	} else {
+		_ = json.Unmarshal([]byte(element), &pair)
+	}
+	if len(pair) != 2 {
+		return codec.Flash{Category: "message", Raw: element}
+	}
+	category := string(pair[0])
+	if category[0] == '"' {
+		category = unquote(category)
+	} else if html, ok := codec.String(category); ok {
+		category = html
+	} else {
+		category = string(toPython(category))
+	}
+	return codec.Flash{Category: category, Raw: string(pair[1])}
 }
 
 // Dump writes the JSON as Python does: keys sorted, ASCII only.
 func (s *Session) Dump() ([]byte, error) {
-	object := make(map[string]json.RawMessage, len(s.Entries)+2)
-	for _, e := range s.Entries {
-		object[e.Key] = json.RawMessage(e.Raw)
-	}
-	if s.Permanent != nil {
-		object[keyPermanent] = fmt.Appendf(nil, "%t", *s.Permanent)
+	entries := codec.Container{Entries: slices.Clone(s.Entries)}
+	if s.Permanent != "" {
+		entries.Set(keyPermanent, s.Permanent)
 	}
 	if len(s.Flashes) > 0 {
-		flashes, err := dumpFlashes(s.Flashes)
+		list, err := dumpFlashes(s.Flashes)
 		if err != nil {
 			return nil, err
 		}
-		object[keyFlashes] = flashes
+		entries.Set(keyFlashes, list)
 	}
-	text, err := marshal(object)
-	if err != nil {
+	var b bytes.Buffer
+	if err := dumpObject(&b, entries.Entries); err != nil {
 		return nil, err
 	}
-	return toPython(text), nil
+	return toPython(b.String()), nil
 }
 
-func dumpFlashes(flashes []codec.Flash) (json.RawMessage, error) {
-	list := make([]map[string][]json.RawMessage, len(flashes))
+// dumpObject tags a session whose only key looks like a tag.
+func dumpObject(b *bytes.Buffer, entries []codec.Entry) error {
+	escape := len(entries) == 1 && codec.IsTag(entries[0].Key)
+	if escape {
+		entries = []codec.Entry{{Key: entries[0].Key + "__", Raw: entries[0].Raw}}
+		b.WriteString(`{"` + codec.TagDict + `":`)
+	}
+	b.WriteByte('{')
+	for i, e := range entries {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := quote(b, e.Key); err != nil {
+			return err
+		}
+		b.WriteString(":" + e.Raw)
+	}
+	b.WriteByte('}')
+	if escape {
+		b.WriteByte('}')
+	}
+	return nil
+}
+
+func dumpFlashes(flashes []codec.Flash) (string, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
 	for i, f := range flashes {
-		category, err := codec.Encode(f.Category)
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if f.Element != "" {
+			b.WriteString(f.Element)
+			continue
+		}
+		b.WriteString(`{"` + codec.TagTuple + `":[`)
+		if err := quote(&b, f.Category); err != nil {
+			return "", err
+		}
+		b.WriteString("," + f.Raw + "]}")
+	}
+	b.WriteByte(']')
+	return b.String(), nil
+}
+
+// True tells whether Python takes a value for true.
+func True(raw string) bool {
+	switch raw {
+	case "", "null", "false", "0", "-0", "0.0", "-0.0", `""`, "[]", "{}",
+		`{" t":[]}`, `{" b":""}`, `{" m":""}`:
+		return false
+	}
+	return true
+}
+
+// ourTime is a time as [codec.Encode] spells it. Nothing in a string looks like
+// this, since quotes are escaped there, and no dict, since its key is.
+var ourTime = regexp.MustCompile(`\{" d":"[^"\\]*"\}`)
+
+// Times respells the times in what [codec.Encode] gave as Flask does: whole
+// seconds in GMT.
+func Times(raw string) string {
+	const before, after = `{" d":"`, `"}`
+	return ourTime.ReplaceAllStringFunc(raw, func(tag string) string {
+		t, err := time.Parse(time.RFC3339Nano, tag[len(before):len(tag)-len(after)])
 		if err != nil {
-			return nil, err
+			return tag
 		}
-		list[i] = map[string][]json.RawMessage{" t": {json.RawMessage(category), json.RawMessage(f.Raw)}}
+		return before + t.UTC().Format(http.TimeFormat) + after
+	})
+}
+
+// fromPython gives compact JSON, in which the three numbers that Python writes
+// and JSON lacks are spelled as numbers that Python never writes.
+func fromPython(text []byte) (string, error) {
+	if !utf8.Valid(text) {
+		return "", ErrInvalid
 	}
-	return marshal(list)
+	names := map[string]string{
+		"NaN": codec.NaN, "Infinity": codec.Infinity, "-Infinity": codec.MinusInfinity,
+		codec.NaN: "-0.0", // which is what it says
+	}
+	var b bytes.Buffer
+	respell(&b, string(text), names, copyString)
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, b.Bytes()); err != nil {
+		return "", ErrInvalid
+	}
+	return compact.String(), nil
 }
 
-func marshal(v any) ([]byte, error) {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return []byte(strings.TrimSuffix(b.String(), "\n")), err
+// toPython is the way back; it also escapes what is not ASCII.
+func toPython(object string) []byte {
+	names := map[string]string{
+		codec.NaN: "NaN", codec.Infinity: "Infinity", codec.MinusInfinity: "-Infinity",
+	}
+	var b bytes.Buffer
+	respell(&b, object, names, escapeASCII)
+	return b.Bytes()
 }
 
-// Python writes three numbers that JSON lacks. Here they are spelled as numbers
-// that Python would never write.
-var (
-	fromNames = strings.NewReplacer("NaN", codec.NaN, "-Infinity", codec.MinusInfinity, "Infinity", codec.Infinity)
-	toNames   = strings.NewReplacer(codec.NaN, "NaN", codec.MinusInfinity, "-Infinity", codec.Infinity, "Infinity")
-)
-
-func fromPython(text []byte) []byte {
-	return outsideStrings(text, func(b *strings.Builder, s string) { _, _ = fromNames.WriteString(b, s) }, copyString)
-}
-
-func toPython(text []byte) []byte {
-	return outsideStrings(text, func(b *strings.Builder, s string) { _, _ = toNames.WriteString(b, s) }, escapeASCII)
-}
-
-// outsideStrings rewrites JSON: what is between strings, and the strings with
-// their quotes.
-func outsideStrings(text []byte, between, inside func(*strings.Builder, string)) []byte {
-	var b strings.Builder
-	for rest := string(text); rest != ""; {
-		start := strings.IndexByte(rest, '"')
-		if start < 0 {
-			between(&b, rest)
-			break
+// respell writes JSON with some numbers and names replaced, and each string,
+// quotes included, as inside writes it.
+func respell(b *bytes.Buffer, text string, names map[string]string, inside func(*bytes.Buffer, string)) {
+	for i := 0; i < len(text); {
+		if text[i] == '"' {
+			end := stringEnd(text, i)
+			inside(b, text[i:end])
+			i = end
+			continue
 		}
-		between(&b, rest[:start])
-		end := stringEnd(rest, start)
-		inside(&b, rest[start:end])
-		rest = rest[end:]
+		end := i + 1
+		if isWord(text[i]) {
+			for end < len(text) && isWord(text[end]) {
+				end++
+			}
+		}
+		word := text[i:end]
+		if other, ok := names[word]; ok {
+			word = other
+		}
+		b.WriteString(word)
+		i = end
 	}
-	return []byte(b.String())
+}
+
+// isWord tells what numbers and names are made of.
+func isWord(c byte) bool { return !strings.ContainsRune("\"{}[],: \t\r\n", rune(c)) }
+
+// valueEnd finds the end of the compact value that begins at start.
+func valueEnd(s string, start int) int {
+	depth := 0
+	for i := start; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			i = stringEnd(s, i) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(s)
 }
 
 // stringEnd finds the end of the JSON string that begins at start.
@@ -166,21 +331,4 @@ func stringEnd(s string, start int) int {
 		}
 	}
 	return len(s)
-}
-
-func copyString(b *strings.Builder, s string) { b.WriteString(s) }
-
-// escapeASCII escapes all but printable ASCII, as Python does.
-func escapeASCII(b *strings.Builder, s string) {
-	for _, r := range s {
-		switch {
-		case r >= ' ' && r <= '~':
-			b.WriteByte(byte(r))
-		case r <= 0xffff:
-			fmt.Fprintf(b, `\u%04x`, r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(b, `\u%04x\u%04x`, high, low)
-		}
-	}
 }
