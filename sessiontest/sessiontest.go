@@ -16,6 +16,7 @@
 package sessiontest
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -93,10 +94,10 @@ func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, 
 		}
 		tb.Fatal("sessiontest: the middleware is not one of ginsession.New")
 	})
-	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	for _, k := range cookies {
 		if k.MaxAge >= 0 {
-			req.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value})
+			req.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value}) //nolint:gosec // requests carry no attributes
 		}
 	}
 	engine.ServeHTTP(w, req)
