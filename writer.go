@@ -139,15 +139,15 @@ func (w *writer) refuse(err error) {
 	w.ResponseWriter.Header().Set("Cache-Control", "no-store")
 	_ = w.c.Error(err)
 	w.c.Abort()
+	status := statusFor(err)
+	w.ResponseWriter.WriteHeader(status) // also where the error handler panics
 	w.writeOutside(w.ResponseWriter, func() {
 		if handle := w.s.m.errorHandler; handle != nil {
-			before := w.ResponseWriter.Status()
 			handle(w.c, err)
-			if w.ResponseWriter.Written() || w.ResponseWriter.Status() != before {
+			if w.ResponseWriter.Written() || w.ResponseWriter.Status() != status {
 				return
 			}
 		}
-		status := statusFor(err)
 		w.c.Header("Content-Type", "text/plain; charset=utf-8") // c.String keeps one from outside
 		w.c.Header("X-Content-Type-Options", "nosniff")
 		w.c.String(status, "%s\n", http.StatusText(status))

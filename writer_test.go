@@ -530,8 +530,9 @@ func wantEvents(t *testing.T, h gin.HandlerFunc, goOn *chan struct{}) {
 }
 
 func TestWriter_lateChangeIsReported(t *testing.T) {
+	const flush = "flush" // and no body: gin would still hijack
 	leave := map[string]gin.HandlerFunc{
-		"flush":  func(c *gin.Context) { c.Writer.Flush() },
+		flush:    func(c *gin.Context) { c.Writer.Flush() },
 		"64 KiB": func(c *gin.Context) { c.String(200, "%s", strings.Repeat("x", held)) },
 	}
 	changes := map[string]struct {
@@ -549,12 +550,15 @@ func TestWriter_lateChangeIsReported(t *testing.T) {
 					}
 					writeAnything(t, c)
 				}))
-				r.GET("/", func(c *gin.Context) { fn(c); change.fn(c); c.String(200, "end") })
+				r.GET("/", func(c *gin.Context) { fn(c); change.fn(c) })
 				w := do(t, r, "GET", "/")
 				wantOneError(t, "c.Errors", tr.errs, change.want)
 				wantOneError(t, "the error handler", told, change.want)
-				if body := w.Body.String(); strings.Trim(body, "x") != "end" || w.Code != 200 {
+				if body := w.Body.String(); strings.Trim(body, "x") != "" || w.Code != 200 {
 					t.Errorf("got %d %.80q", w.Code, body)
+				}
+				if got, want := w.Flushed, how == flush; got != want {
+					t.Errorf("flushed: got %v, want %v", got, want)
 				}
 				if got := w.Header().Get("X-Page"); got != "" { // would leave as a trailer
 					t.Errorf("the error handler's header %q is among the handler's", got)
@@ -1065,6 +1069,8 @@ func TestWriter_errorHandlers(t *testing.T) {
 		{"abort", func(c *gin.Context, _ error) { c.AbortWithStatus(403) }, 403, "", "X-Outer: 1"},
 		{"abort with 200", func(c *gin.Context, _ error) { c.AbortWithStatus(200) }, 200, "", "X-Outer: 1"},
 		{"status", func(c *gin.Context, _ error) { c.Status(403) }, 403, "", "X-Outer: 1"},
+		{"body without a status", func(c *gin.Context, _ error) { _, _ = c.Writer.WriteString("x") }, 500, "x", "X-Outer: 1"},
+		{"the page's own status", func(c *gin.Context, _ error) { c.Status(500) }, 500, page, "X-Outer: 1"},
 		{"own caching", func(c *gin.Context, _ error) { c.Header("Cache-Control", "private"); c.Status(403) }, 403, "", "Cache-Control: private"},
 		{"reads the session", func(c *gin.Context, _ error) { c.String(400, "%v", ginsession.From(c).Has("user")) }, 400, "true", "X-Outer: 1"},
 		{"changes the session", func(c *gin.Context, _ error) {
@@ -1110,10 +1116,34 @@ func TestWriter_errorHandlers(t *testing.T) {
 	}
 }
 
+// The status that gin has noted before is no reason to write the page as well.
+func TestWriter_errorHandlerOnUnknownPath(t *testing.T) {
+	r := newEngine(t, ginsession.WithErrorHandler(func(c *gin.Context, _ error) { c.Status(404) }))
+	r.Use(setBad)
+	w := do(t, r, "GET", "/none")
+	if w.Code != 404 || w.Body.Len() != 0 {
+		t.Errorf("got %d %q, want 404 and no body", w.Code, w.Body)
+	}
+}
+
 func TestWriter_errorHandlerThatPanics(t *testing.T) {
 	r := gin.New()
 	r.Use(recovery(), newSessions(t, ginsession.WithErrorHandler(func(*gin.Context, error) { panic("x") })))
 	r.GET("/", func(c *gin.Context) { setBad(c); c.String(200, "secret") })
+	w := do(t, r, "GET", "/")
+	if w.Code != 500 || w.Body.Len() != 0 {
+		t.Errorf("got %d %q, want 500 and no body", w.Code, w.Body)
+	}
+}
+
+// Whoever catches that inside has nobody to tell: the response is ours.
+func TestWriter_errorHandlerThatPanicsWhileStreaming(t *testing.T) {
+	r := newEngine(t, ginsession.WithErrorHandler(func(*gin.Context, error) { panic("x") }))
+	r.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
+		c.String(http.StatusTeapot, "secret")
+		c.Writer.WriteHeaderNow()
+	}))
+	r.GET("/", func(c *gin.Context) { setBad(c); c.String(200, "secret"); c.Writer.Flush() })
 	w := do(t, r, "GET", "/")
 	if w.Code != 500 || w.Body.Len() != 0 {
 		t.Errorf("got %d %q, want 500 and no body", w.Code, w.Body)
@@ -1300,6 +1330,20 @@ func TestSave_afterTheRequestIsLate(t *testing.T) {
 	}
 }
 
+func TestSave_afterTheRequestLeavesTheHeadersAlone(t *testing.T) {
+	var s *ginsession.Session
+	r := newEngine(t)
+	r.GET("/", func(c *gin.Context) { s = ginsession.From(c.Copy()) })
+	w := do(t, r, "GET", "/")
+	s.Len()
+	if err := s.Save(); err != nil {
+		t.Errorf("got %v, want nil: nothing has changed", err)
+	}
+	if got := w.Header(); len(got) != 0 {
+		t.Errorf("got %v, want no headers", got)
+	}
+}
+
 func TestVary_isMergedAndNotRepeated(t *testing.T) {
 	vary := func(values ...string) gin.HandlerFunc {
 		return func(c *gin.Context) { c.Writer.Header()["Vary"] = values }
@@ -1386,6 +1430,69 @@ func TestWriter_wrappedInside(t *testing.T) {
 			w := do(t, r, "GET", tt.path)
 			if w.Code != tt.code || w.Body.String() != tt.body {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tt.code, tt.body)
+			}
+		})
+	}
+}
+
+// A middleware outside that answers where nobody has finds a writer that works,
+// also where it is one that was left inside.
+func TestWriter_answeredOutside(t *testing.T) {
+	wrap := func(c *gin.Context) { c.Writer = &upper{c.Writer}; c.Next() }
+	answers := map[string]gin.HandlerFunc{
+		"tea": func(c *gin.Context) { c.String(418, "tea") },
+		"":    func(c *gin.Context) { c.AbortWithStatus(418) },
+	}
+	for body, answer := range answers {
+		for _, inside := range []gin.HandlerFunc{func(*gin.Context) {}, wrap} {
+			r := gin.New()
+			r.Use(func(c *gin.Context) {
+				c.Next()
+				answer(c)
+				if !c.Writer.Written() || c.Writer.Status() != 418 || c.Writer.Size() != len(body) {
+					t.Errorf("status %d, size %d, written %v", c.Writer.Status(), c.Writer.Size(), c.Writer.Written())
+				}
+			}, newSessions(t), inside)
+			r.GET("/", set)
+			w := do(t, r, "GET", "/")
+			if w.Code != 418 || !strings.EqualFold(w.Body.String(), body) || len(cookieLines(w)) != 1 {
+				t.Errorf("got %d %q with %d cookies, want 418 %q with 1", w.Code, w.Body, len(cookieLines(w)), body)
+			}
+		}
+	}
+}
+
+// noting notes the status that it is told.
+type noting struct {
+	gin.ResponseWriter
+	told []int
+}
+
+func (n *noting) WriteHeader(code int) {
+	n.told = append(n.told, code)
+	n.ResponseWriter.WriteHeader(code)
+}
+
+// A writer outside (gzip) takes a status that it is told for the handler's.
+func TestWriter_statusThatNobodySet(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler gin.HandlerFunc
+		want    string
+	}{
+		{"empty", func(*gin.Context) {}, "[]"},
+		{"body", func(c *gin.Context) { _, _ = c.Writer.WriteString("x") }, "[]"},
+		{"set", func(c *gin.Context) { c.Status(204) }, "[204]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := &noting{}
+			r := gin.New()
+			r.Use(func(c *gin.Context) { n.ResponseWriter, c.Writer = c.Writer, n; c.Next() }, newSessions(t))
+			r.GET("/", tt.handler)
+			do(t, r, "GET", "/")
+			if got := fmt.Sprint(n.told); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}
