@@ -824,6 +824,28 @@ func TestFlask_lifetimeIsFlasksMaxAge(t *testing.T) {
 	}
 }
 
+// As in Flask, every write begins it anew.
+func TestFlask_lifetimeRunsFromTheLastWrite(t *testing.T) {
+	v := newFlaskVisitor(t)
+	tenDaysAgo := time.Now().Add(-10 * 24 * time.Hour)
+	v.cookies["session"] = &http.Cookie{Name: "session", Value: ginsession.SignFlask(secret, `{"_permanent":true}`, tenDaysAgo)}
+	line := v.visit(func(s *ginsession.Session) {
+		if got := time.Until(s.ExpiresAt()).Round(time.Hour); got != 21*24*time.Hour {
+			t.Errorf("before: %v to go", got)
+		}
+		s.Set("a", 1)
+		if err := s.Save(); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Until(s.ExpiresAt()).Round(time.Hour); got != 31*24*time.Hour {
+			t.Errorf("after: %v to go", got)
+		}
+	}).Header().Get("Set-Cookie")
+	if !strings.HasSuffix(line, "; Max-Age=2678400") {
+		t.Errorf("got %q", line)
+	}
+}
+
 // The first cookie that is good counts, wherever it stands.
 func TestFlask_severalCookies(t *testing.T) {
 	r := newEngine(t, ginsession.WithFlaskCookie())
