@@ -26,6 +26,17 @@
 // Nothing is read before the first use, nothing is written without a change,
 // and an empty session is never stored.
 //
+// # Where sessions are kept
+//
+// In an encrypted cookie, unless an option says otherwise: [WithMemcached] and
+// [WithStore] keep them on a server, and the cookie carries a sealed id;
+// [WithFlaskCookie] shares the cookie of a Flask app.
+//
+// On a server, parallel requests keep each other's work. A request saves what
+// it did, not what it saw: on a conflict its changes are done again on the
+// newer session. A store that does not answer gives status 503, never an
+// anonymous session.
+//
 // # Security
 //
 // Cookies are Secure, HttpOnly, SameSite=Lax and bound to the host by the name

@@ -367,7 +367,7 @@ func (c *config) checkTogether() {
 			"browsers refuse SameSite=None without Secure; drop WithInsecureCookie or use SameSiteLaxMode"},
 		{c.Partitioned && !c.Secure, "WithPartitioned",
 			"browsers refuse Partitioned without Secure; drop WithInsecureCookie or WithPartitioned"},
-		{c.IdleTimeout > c.Lifetime, "WithIdleTimeout",
+		{c.Lifetime > 0 && c.IdleTimeout > c.Lifetime, "WithIdleTimeout",
 			"an idle timeout does not exceed the lifetime; shorten it or raise WithLifetime"},
 		{c.Flask && c.IdleTimeout > 0, "WithIdleTimeout",
 			"Flask's cookie has no idle timeout; drop it or WithFlaskCookie"},

@@ -464,7 +464,7 @@ func (r *retry) wait(ctx context.Context, cause error) error {
 	case <-ctx.Done():
 		return unavailable(ctx.Err())
 	}
-	if time.Now().After(r.until) {
+	if !time.Now().Before(r.until) {
 		return fmt.Errorf("%w: too many requests save one session at once: %w", ErrUnavailable, cause)
 	}
 	return nil

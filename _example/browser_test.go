@@ -177,7 +177,8 @@ func startBrowser(t *testing.T, app http.Handler) *browser {
 
 func findBrowser(t *testing.T) string {
 	t.Helper()
-	names := []string{"chromium", "google-chrome", "chromium-browser"}
+	names := []string{"chromium", "google-chrome", "chromium-browser",
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"}
 	if name := os.Getenv("CHROME"); name != "" {
 		names = []string{name}
 	}

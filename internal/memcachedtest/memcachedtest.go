@@ -114,8 +114,16 @@ func (s *Server) Kill() {
 	}
 }
 
-// Pause makes the process stop answering, with SIGSTOP.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// Pause makes the process stop answering, with SIGSTOP, and waits until all its
+// threads have stopped.
+func (s *Server) Pause() {
+	s.tb.Helper()
+	s.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		s.tb.Fatalf("memcached does not stop: %v", err)
+	}
+}
 
 // Resume lets it go on, with SIGCONT.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }

@@ -1,0 +1,158 @@
+package ginsession_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+)
+
+func ExampleNew() {
+	gin.SetMode(gin.TestMode)
+	r := gin.New()
+	r.Use(ginsession.Must(ginsession.New("read it from the environment, 32 bytes or more")))
+	r.GET("/", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Set("visits", s.GetInt("visits")+1)
+		c.String(http.StatusOK, "visit %d", s.GetInt("visits"))
+	})
+
+	b := newBrowser(r)
+	fmt.Println(b.get("/").Body)
+	fmt.Println(b.get("/").Body)
+	// Output:
+	// visit 1
+	// visit 2
+}
+
+func ExampleNew_mistakes() {
+	_, err := ginsession.New("too short", ginsession.WithName("my session"))
+	fmt.Println(err)
+	// Output:
+	// ginsession: secret: it has 9 bytes and needs at least 32; make one with: openssl rand -base64 32
+	// ginsession: WithName: "my session": a cookie name has 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis, section 4.1.1)
+}
+
+func ExampleSession_Renew() {
+	r := exampleEngine()
+	r.POST("/login", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Renew() // at every change of privilege
+		s.Set("user", c.PostForm("user"))
+		c.Redirect(http.StatusSeeOther, "/")
+	})
+	r.POST("/logout", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Destroy()
+		s.AddFlash("You are logged out", "") // begins a fresh session
+		c.Redirect(http.StatusSeeOther, "/")
+	})
+	r.GET("/", func(c *gin.Context) {
+		s := ginsession.From(c)
+		c.String(http.StatusOK, "user %q %v", s.GetString("user"), s.Flashes())
+	})
+
+	b := newBrowser(r)
+	b.post("/login", url.Values{"user": {"Ada"}})
+	fmt.Println(b.get("/").Body)
+	b.post("/logout", nil)
+	fmt.Println(b.get("/").Body)
+	// Output:
+	// user "Ada" []
+	// user "" [{You are logged out message}]
+}
+
+func ExampleSession_Flashes() {
+	r := exampleEngine()
+	r.POST("/save", func(c *gin.Context) {
+		ginsession.From(c).AddFlash("Saved", "success")
+		c.Redirect(http.StatusSeeOther, "/")
+	})
+	r.GET("/", func(c *gin.Context) {
+		for _, f := range ginsession.From(c).Flashes() {
+			c.String(http.StatusOK, "%s: %s", f.Category, f.Message)
+		}
+	})
+
+	b := newBrowser(r)
+	b.post("/save", nil)
+	fmt.Printf("%q\n", b.get("/").Body)
+	fmt.Printf("%q\n", b.get("/").Body) // shown once
+	// Output:
+	// "success: Saved"
+	// ""
+}
+
+func ExampleUpdate() {
+	type line struct {
+		Article string
+		Count   int
+	}
+	r := exampleEngine()
+	r.POST("/cart/:article", func(c *gin.Context) {
+		ginsession.Update(ginsession.From(c), "cart", func(cart []line) []line {
+			return append(cart, line{c.Param("article"), 1})
+		})
+	})
+	r.GET("/cart", func(c *gin.Context) {
+		cart, ok := ginsession.Get[[]line](ginsession.From(c), "cart")
+		c.String(http.StatusOK, "%v %v", cart, ok)
+	})
+
+	b := newBrowser(r)
+	b.post("/cart/tea", nil)
+	b.post("/cart/milk", nil)
+	fmt.Println(b.get("/cart").Body)
+	// Output: [{tea 1} {milk 1}] true
+}
+
+func ExampleSession_Rejected() {
+	r := exampleEngine()
+	r.GET("/", func(c *gin.Context) {
+		switch err := ginsession.From(c).Rejected(); {
+		case errors.Is(err, ginsession.ErrExpired):
+			c.String(http.StatusOK, "your session has expired, please log in again")
+		case err != nil:
+			c.String(http.StatusOK, "%v", err)
+		default:
+			c.String(http.StatusOK, "welcome")
+		}
+	})
+
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	req.Header.Set("Cookie", "__Host-session=forged")
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, req)
+	fmt.Println(w.Body)
+	// Output: ginsession: the session cookie is not one of ours
+}
+
+func ExampleWithErrorHandler() {
+	r := exampleEngine(ginsession.WithErrorHandler(func(c *gin.Context, err error) {
+		status := http.StatusInternalServerError
+		if errors.Is(err, ginsession.ErrUnavailable) {
+			status = http.StatusServiceUnavailable
+		}
+		c.JSON(status, gin.H{"error": "nothing was saved"})
+	}))
+	r.POST("/draft", func(c *gin.Context) {
+		ginsession.From(c).Set("draft", make([]byte, 10000))
+		c.String(http.StatusOK, "saved") // too early to say
+	})
+
+	w := newBrowser(r).post("/draft", nil)
+	fmt.Println(w.Code, w.Body)
+	// Output: 500 {"error":"nothing was saved"}
+}
+
+func exampleEngine(opts ...ginsession.Option) *gin.Engine {
+	gin.SetMode(gin.TestMode)
+	r := gin.New()
+	r.Use(ginsession.Must(ginsession.New(secret, opts...)))
+	return r
+}

@@ -1,0 +1,212 @@
+package ginsession_test
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+)
+
+func addFlashes(flashes ...ginsession.Flash) func(*ginsession.Session) {
+	return func(s *ginsession.Session) {
+		for _, f := range flashes {
+			s.AddFlash(f.Message, f.Category)
+		}
+	}
+}
+
+func wantFlashes(t *testing.T, what string, got []ginsession.Flash, want ...ginsession.Flash) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+var (
+	plain   = ginsession.Flash{Message: "plain", Category: "message"}
+	success = ginsession.Flash{Message: "saved", Category: "success"}
+	failure = ginsession.Flash{Message: "failed", Category: "error"}
+)
+
+func TestFlashes_shownOnceInOrder(t *testing.T) {
+	v := newVisitor(t)
+	wantLine(t, "AddFlash", v.visit(addFlashes(success, plain, failure, success)), false)
+	w := v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, "first", s.Flashes(), success, plain, failure, success)
+		wantFlashes(t, "again in the request", s.Flashes(), success, plain, failure, success)
+	})
+	wantLine(t, "all shown", w, true)
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "next request", s.Flashes()) })
+}
+
+func TestFlashes_unreadStay(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(success))
+	unwritten(t, "another page", v.visit(func(s *ginsession.Session) { s.Get("x") }))
+	v.visit(addFlashes(failure))
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "both", s.Flashes(), success, failure) })
+}
+
+func TestFlashes_filter(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(success, plain, failure))
+	v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, "errors", s.Flashes("error"), failure)
+		wantFlashes(t, "errors again", s.Flashes("error", "none"), failure)
+		wantFlashes(t, "none", s.Flashes("none"))
+	})
+	v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, "errors, next request", s.Flashes("error"))
+		wantFlashes(t, "two categories", s.Flashes("success", "message"), success, plain)
+		wantFlashes(t, "all", s.Flashes(), success, plain)
+	})
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "all gone", s.Flashes()) })
+}
+
+func TestFlashes_filterThenAll(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(success, failure))
+	v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, "filter", s.Flashes("error"), failure)
+		wantFlashes(t, "all of the request", s.Flashes(), success, failure)
+	})
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "next request", s.Flashes()) })
+}
+
+func TestFlashes_defaultCategory(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(ginsession.Flash{Message: "plain"}, failure))
+	v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, `""`, s.Flashes(""), plain)
+		wantFlashes(t, "message", s.Flashes("message"), plain)
+	})
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "the other", s.Flashes(), failure) })
+}
+
+// TestFlashes_addedInTheRequest is Flask's rule: what is there at the first
+// call is shown, what comes later is for the next request.
+func TestFlashes_addedInTheRequest(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(plain))
+	v.visit(func(s *ginsession.Session) {
+		s.AddFlash("saved", "success")
+		wantFlashes(t, "added before", s.Flashes(), plain, success)
+		s.AddFlash("failed", "error")
+		wantFlashes(t, "added after", s.Flashes(), plain, success)
+		wantFlashes(t, "added after, by category", s.Flashes("error"))
+	})
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "next request", s.Flashes(), failure) })
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "the one after", s.Flashes()) })
+}
+
+// TestFlashes_equalOnes: one that is added again after it was shown is another
+// one.
+func TestFlashes_equalOnes(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(plain))
+	v.visit(func(s *ginsession.Session) {
+		s.Flashes()
+		s.AddFlash(plain.Message, "")
+		s.Flashes()
+	})
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "next request", s.Flashes(), plain) })
+}
+
+func TestFlashes_messages(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(func(s *ginsession.Session) {
+		s.AddFlash("<i>", "")
+		s.AddFlash(template.HTML("<b>"), "")
+		s.AddFlash(errors.New("broken"), "error")
+		s.AddFlash("", "")
+		s.AddFlash(42, "")
+		s.AddFlash("ü\u2028\"", "ü \"")
+	})
+	v.visit(func(s *ginsession.Session) {
+		wantFlashes(t, "all kinds", s.Flashes(),
+			ginsession.Flash{Message: "<i>", Category: "message"}, ginsession.Flash{Message: template.HTML("<b>"), Category: "message"},
+			ginsession.Flash{Message: "broken", Category: "error"}, ginsession.Flash{Message: "", Category: "message"},
+			ginsession.Flash{Message: int64(42), Category: "message"}, ginsession.Flash{Message: "ü\u2028\"", Category: "ü \""})
+	})
+}
+
+func TestFlashes_inATemplate(t *testing.T) {
+	r := newEngine(t)
+	r.SetHTMLTemplate(template.Must(template.New("page").Parse(
+		`{{range .session.Flashes}}<p class="{{.Category}}">{{.Message}}</p>{{end}}`)))
+	r.GET("/add", func(c *gin.Context) {
+		ginsession.From(c).AddFlash("<script>", `x" onclick="`)
+		ginsession.From(c).AddFlash(template.HTML("<b>bold</b>"), "")
+	})
+	r.GET("/show", func(c *gin.Context) { c.HTML(http.StatusOK, "page", gin.H{"session": ginsession.From(c)}) })
+	b := newBrowser(r)
+	b.get("/add")
+	const want = `<p class="x&#34; onclick=&#34;">&lt;script&gt;</p><p class="message"><b>bold</b></p>`
+	if got := b.get("/show").Body.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := b.get("/show").Body.String(); got != "" {
+		t.Errorf("shown twice: %s", got)
+	}
+}
+
+func TestFlashes_doNotShareMemory(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(plain, failure))
+	v.visit(func(s *ginsession.Session) {
+		s.Flashes()[0].Message = "changed"
+		wantFlashes(t, "again", s.Flashes(), plain, failure)
+	})
+}
+
+func TestFlashes_keptWhereTheRequestFails(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(plain))
+	var w *httptest.ResponseRecorder
+	w = v.visit(func(s *ginsession.Session) {
+		s.Flashes()
+		s.Set("bad", make(chan int))
+	})
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("got %d, want 500", w.Code)
+	}
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "next request", s.Flashes(), plain) })
+}
+
+func TestFlashes_clearedAndDestroyed(t *testing.T) {
+	for name, end := range map[string]func(*ginsession.Session){
+		"Clear":   func(s *ginsession.Session) { s.Clear() },
+		"Destroy": func(s *ginsession.Session) { s.Destroy() },
+	} {
+		v := newVisitor(t)
+		v.visit(addFlashes(plain))
+		v.visit(func(s *ginsession.Session) {
+			end(s)
+			wantFlashes(t, name, s.Flashes())
+			s.AddFlash("failed", "error")
+		})
+		v.visit(func(s *ginsession.Session) { wantFlashes(t, name+", next request", s.Flashes(), failure) })
+	}
+}
+
+func TestAddFlash_tooMany(t *testing.T) {
+	v := newVisitor(t)
+	v.visit(addFlashes(plain))
+	w := v.visit(func(s *ginsession.Session) {
+		for range 100 {
+			s.AddFlash(strings.Repeat("x", 100), "")
+		}
+		if err := s.Save(); !errors.Is(err, ginsession.ErrTooLarge) {
+			t.Errorf("got %v, want ErrTooLarge", err)
+		}
+	})
+	unwritten(t, "too many", w)
+	v.visit(func(s *ginsession.Session) { wantFlashes(t, "what was stored", s.Flashes(), plain) })
+}

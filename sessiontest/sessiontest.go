@@ -1,0 +1,105 @@
+// Package sessiontest lets an app's tests begin with any session, such as that
+// of a user who is logged in, and look into the one that a response left. It
+// goes through the app's own middleware, so it works wherever sessions are
+// kept. It is what Flask calls session_transaction.
+//
+//	cookie := sessiontest.New(t, middleware, func(s *ginsession.Session) {
+//		s.Set("user_id", 42)
+//	})
+//	req := httptest.NewRequest("POST", "/cart", body)
+//	req.AddCookie(cookie)
+//	w := httptest.NewRecorder()
+//	app.ServeHTTP(w, req)
+//
+//	s := sessiontest.Read(t, middleware, w.Result().Cookies()...)
+//	if s.GetInt("items") != 1 { … }
+package sessiontest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+)
+
+// New returns the cookie of a session that fill has filled: with values, flash
+// messages, permanent or not. It ends the test where the session cannot be
+// saved or is left empty.
+func New(tb testing.TB, middleware gin.HandlerFunc, fill func(*ginsession.Session)) *http.Cookie {
+	tb.Helper()
+	return Change(tb, middleware, nil, fill)
+}
+
+// Change lets change loose on the session behind a cookie, as a request
+// between two others would, and returns the cookie that the browser has
+// afterwards: the same one if it was not replaced, nil if it was expired.
+func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, change func(*ginsession.Session)) *http.Cookie {
+	tb.Helper()
+	var before []*http.Cookie
+	if cookie != nil {
+		before = append(before, cookie)
+	}
+	w := request(tb, middleware, before, func(s *ginsession.Session) {
+		change(s)
+		if err := s.Save(); err != nil {
+			tb.Fatalf("sessiontest: %v", err)
+		}
+	})
+	for _, sent := range w.Result().Cookies() {
+		if sent.MaxAge >= 0 {
+			return sent
+		}
+		if cookie != nil && sent.Name == cookie.Name {
+			return nil
+		}
+	}
+	if cookie == nil {
+		tb.Fatal("sessiontest: the new session is empty, so it has no cookie; set something in it")
+	}
+	return cookie
+}
+
+// Read returns the session behind the cookies that a response set or a browser
+// has; those of other sessions and of the app may be among them. The session
+// is there to be read: what is changed in it is not saved, and reading its
+// flash messages takes none out.
+func Read(tb testing.TB, middleware gin.HandlerFunc, cookies ...*http.Cookie) *ginsession.Session {
+	tb.Helper()
+	var session *ginsession.Session
+	request(tb, middleware, cookies, func(s *ginsession.Session) {
+		s.Keys() // load it while the request is there
+		if err := s.Err(); err != nil {
+			tb.Fatalf("sessiontest: %v", err)
+		}
+		session = s
+	})
+	return session
+}
+
+// request runs a handler behind the middleware.
+func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, handle func(*ginsession.Session)) *httptest.ResponseRecorder {
+	tb.Helper()
+	w, engine := httptest.NewRecorder(), gin.New()
+	engine.Use(middleware)
+	engine.GET("/", func(c *gin.Context) {
+		for _, value := range c.Keys { // under whatever context key
+			if s, ok := value.(*ginsession.Session); ok {
+				handle(s)
+				return
+			}
+		}
+		tb.Fatal("sessiontest: the middleware is not one of ginsession.New")
+	})
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
+	for _, k := range cookies {
+		if k.MaxAge >= 0 {
+			req.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value}) //nolint:gosec // requests carry no attributes
+		}
+	}
+	engine.ServeHTTP(w, req)
+	return w
+}
