@@ -173,15 +173,16 @@ func TestOpen_refusesWhatNobodySigned(t *testing.T) {
 // Every byte counts, and of each only the one spelling.
 func TestOpen_refusesEveryChangedByte(t *testing.T) {
 	s := NewSigner(secret)
-	for _, v := range vectors {
+	for n, v := range vectors {
 		for i := range v.cookie {
-			for c := range 256 {
-				if byte(c) == v.cookie[i] {
-					continue
+			for mask := 1; mask < 256; mask++ {
+				if n > 0 && mask&(mask-1) != 0 {
+					continue // of the longer ones, one bit at a time
 				}
-				bad := v.cookie[:i] + string([]byte{byte(c)}) + v.cookie[i+1:]
-				if _, _, err := s.Open(bad, signedAt, maxAge); !errors.Is(err, ErrInvalid) {
-					t.Fatalf("%s: %q at %d: got %v", v.name, c, i, err)
+				bad := []byte(v.cookie)
+				bad[i] ^= byte(mask)
+				if _, _, err := s.Open(string(bad), signedAt, maxAge); !errors.Is(err, ErrInvalid) {
+					t.Fatalf("%s: %q at %d: got %v", v.name, bad[i], i, err)
 				}
 			}
 		}
