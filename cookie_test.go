@@ -100,7 +100,7 @@ func TestCookie_line(t *testing.T) {
 		{"permanent", []ginsession.Option{ginsession.WithPermanent()}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=2678400"},
 		{"permanent, lifetime", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithLifetime(90 * time.Second)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=90"},
 		{"permanent, parts of a second", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithLifetime(90*time.Second + 1)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=91"},
-		{"permanent, very short", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithLifetime(time.Millisecond)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=1"},
+		{"permanent, very short", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithLifetime(10 * time.Millisecond)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=1"},
 		{"permanent, longest", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithLifetime(math.MaxInt64)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=9223372037"},
 		{"permanent, idle timeout", []ginsession.Option{ginsession.WithPermanent(), ginsession.WithIdleTimeout(time.Hour)}, "__Host-session=…; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=3600"},
 	}

@@ -96,11 +96,11 @@ type storage interface {
 // handle is a request's way through the middleware.
 func (m *manager) handle(c *gin.Context) {
 	// 1. One session a request, however often the middleware is mounted.
-	outer, _ := c.Get(m.ContextKey)
-	if m.serves(outer) {
+	if m.isMounted(c) {
 		c.Next()
 		return
 	}
+	outer, _ := c.Get(m.ContextKey)
 
 	// 2. Nothing is read yet; the session remembers where from.
 	s := newSession(m, c)
@@ -123,16 +123,21 @@ func (m *manager) leave(c *gin.Context, s *Session, outer any) {
 	}
 }
 
-// serves tells whether outer is a session of this very middleware that is
-// still under way.
-func (m *manager) serves(outer any) bool {
-	s, ok := outer.(*Session)
-	if !ok || s.over.Load() {
-		return false
+// isMounted tells whether this very middleware has a session under way in the
+// request. Two that share a cookie would overwrite each other's sessions.
+func (m *manager) isMounted(c *gin.Context) bool {
+	for _, value := range c.Keys {
+		s, ok := value.(*Session)
+		if !ok || s.over.Load() {
+			continue
+		}
+		if s.m == m {
+			return true
+		}
+		if s.m.Name == m.Name {
+			panic(fmt.Sprintf("ginsession: two different middlewares share the cookie %q: "+
+				"mount one of them, or tell them apart by WithName and WithContextKey", m.Name))
+		}
 	}
-	if s.m != m && s.m.Name == m.Name {
-		panic(fmt.Sprintf("ginsession: two different middlewares share the cookie %q and the context key %q: "+
-			"mount one of them, or tell them apart by WithName and WithContextKey", m.Name, m.ContextKey))
-	}
-	return s.m == m
+	return false
 }

@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,6 +124,37 @@ func TestFrom_findsWhatMustGetFinds(t *testing.T) {
 		}
 	})
 	do(t, r, "GET", "/")
+}
+
+// Two sessions in one cookie would overwrite each other, whatever their keys.
+func TestMiddleware_sameCookieUnderAnotherKey(t *testing.T) {
+	r := newEngine(t)
+	other := ginsession.Must(ginsession.New(secret, ginsession.WithContextKey("other")))
+	r.GET("/", func(c *gin.Context) {
+		defer func() {
+			if text := fmt.Sprint(recover()); !strings.Contains(text, "WithName") {
+				t.Errorf("got %q, want a panic that says what to do", text)
+			}
+		}()
+		other(c)
+	})
+	do(t, r, http.MethodGet, "/")
+}
+
+// A change that can never be saved is an error at once.
+func TestErr_lateChange(t *testing.T) {
+	r := newEngine(t)
+	r.GET("/", func(c *gin.Context) {
+		c.Writer.Flush()
+		s := ginsession.From(c)
+		if s.GetString("a"); s.Err() != nil {
+			t.Errorf("reading gives %v", s.Err())
+		}
+		if s.Set("a", 1); !errors.Is(s.Err(), ginsession.ErrLate) {
+			t.Errorf("got %v, want ErrLate", s.Err())
+		}
+	})
+	do(t, r, http.MethodGet, "/")
 }
 
 func TestMiddleware_untouchedLeavesResponseAlone(t *testing.T) {

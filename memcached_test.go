@@ -703,6 +703,28 @@ func newRequest(ctx context.Context, path string) *http.Request {
 	return req
 }
 
+// A goroutine that goes on after the request may be the first to use the
+// session; by then net/http has cancelled the request's context.
+func TestMemcached_firstUseAfterTheRequest(t *testing.T) {
+	r := sessionApp(t, ginsession.WithMemcached(memcachedtest.Start(t).Addr))
+	var copied *gin.Context
+	r.GET("/copy", func(c *gin.Context) { copied = c.Copy() })
+	b := newBrowser(r)
+	b.get("/set/a/1")
+	ctx, cancel := context.WithCancel(t.Context())
+	b.do(newRequest(ctx, "/copy"))
+	cancel()
+	s := ginsession.From(copied)
+	if got := s.GetString("a"); got != "1" || s.Err() != nil {
+		t.Errorf("got %q, %v", got, s.Err())
+	}
+	s.Set("b", "2")
+	if err := s.Save(); err != nil {
+		t.Error(err)
+	}
+	wantBody(t, b, "/get/b", http.StatusOK, "2"+loaded)
+}
+
 func TestMemcached_destroyThenSet(t *testing.T) {
 	server := memcachedtest.Start(t)
 	r := sessionApp(t, ginsession.WithMemcached(server.Addr))

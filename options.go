@@ -163,8 +163,8 @@ func WithInsecureCookie() Option { return func(c *config) { c.Secure = false } }
 func WithScriptAccess() Option { return func(c *config) { c.HTTPOnly = false } }
 
 // WithLifetime limits how long a session is good, counted from its creation or
-// its last [Session.Renew], whatever the browser does. The default is 31 days;
-// writes do not extend it.
+// its last [Session.Renew], whatever the browser does. The default is 31 days,
+// the least 10 milliseconds; writes do not extend it.
 func WithLifetime(d time.Duration) Option { return func(c *config) { c.Lifetime = d } }
 
 // WithIdleTimeout ends a session that nobody has used for d. The default, 0,
@@ -210,8 +210,8 @@ type config struct {
 	Path        string        `option:"WithPath" validate:"startswith=/,max=1024,cookie_text"`
 	Domain      string        `option:"WithDomain" validate:"omitempty,hostname_rfc1123"`
 	SameSite    http.SameSite `option:"WithSameSite" validate:"min=1,max=4"`
-	Lifetime    time.Duration `option:"WithLifetime" validate:"gt=0"`
-	IdleTimeout time.Duration `option:"WithIdleTimeout" validate:"gte=0"`
+	Lifetime    time.Duration `option:"WithLifetime" validate:"min=10ms"`
+	IdleTimeout time.Duration `option:"WithIdleTimeout" validate:"omitempty,min=10ms"`
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
@@ -248,8 +248,8 @@ var reasons = map[string]string{
 	"WithPath":        "a path begins with / and has at most 1024 printable ASCII characters without ;",
 	"WithDomain":      "a domain is a host name without a leading dot, such as example.com",
 	"WithSameSite":    "use one of http.SameSiteLaxMode, StrictMode, NoneMode and DefaultMode",
-	"WithLifetime":    "a lifetime is longer than 0; leave the option out for 31 days",
-	"WithIdleTimeout": "an idle timeout is not negative; 0 is none",
+	"WithLifetime":    "a lifetime is a time.Duration of 10ms or more, such as 12*time.Hour; leave the option out for 31 days",
+	"WithIdleTimeout": "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
 	"WithKeyPrefix":   "a prefix has at most 200 printable ASCII characters and no space",
 	"WithContextKey":  "a context key is not empty; leave the option out for ginsession.Key",
 }

@@ -531,9 +531,10 @@ func (s *Session) load() {
 		return
 	}
 	s.loaded = true
+	ctx := context.WithoutCancel(s.ctx) // it may be over: a goroutine goes on, or the client has hung up
 	unknown := 0
 	for value := range s.m.cookie.values(s.header) {
-		err := s.m.storage.load(s.ctx, s, value)
+		err := s.m.storage.load(ctx, s, value)
 		if err == nil {
 			s.came, s.held, s.rejected = !s.content.Empty(), true, nil
 			return
@@ -590,6 +591,9 @@ func (s *Session) leaveFlask() {
 // change notes that there is something to save.
 func (s *Session) change() {
 	s.modified, s.settled = true, false
+	if s.headersGone && s.m.store == nil {
+		s.fail(errLate) // a cookie cannot be saved any more
+	}
 }
 
 // refuse notes a change that cannot be saved.
