@@ -4,7 +4,6 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -169,8 +168,7 @@ func TestFlashes_doNotShareMemory(t *testing.T) {
 func TestFlashes_keptWhereTheRequestFails(t *testing.T) {
 	v := newVisitor(t)
 	v.visit(addFlashes(plain))
-	var w *httptest.ResponseRecorder
-	w = v.visit(func(s *ginsession.Session) {
+	w := v.visit(func(s *ginsession.Session) {
 		s.Flashes()
 		s.Set("bad", make(chan int))
 	})
