@@ -169,6 +169,7 @@ func TestParse_refused(t *testing.T) {
 		{"half a flash", head + "\x00\x00" + "\x01\x02"}, {"flash without message", head + "\x00\x00" + "\x01\x02\x03\x04\x05\x06\x07\x08\x01c"},
 		{"lifetime in too many bytes", head + "\x80\x00\x00"}, {"count in too many bytes", head + "\x00\x80\x00"}, {"length in too many bytes", head + "\x00\x01" + "\x81\x00a\x011"},
 		{"varint without end", head + strings.Repeat("\xff", 20)}, {"varint over 64 bits", head + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00"},
+		{"lifetime over 64 bits, wraps to 0", head + strings.Repeat("\x80", 9) + "\x02\x00"}, {"count over 64 bits, wraps to 0", head + "\x00" + strings.Repeat("\x80", 9) + "\x02"},
 		{"lifetime over 292 years", head + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"}, {"length of 2^64-1", head + "\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a\x011"}, {"length of 2^63", head + "\x00\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01a\x011"},
 	}
 	for _, row := range rows {
@@ -218,6 +219,9 @@ func TestParse_random(t *testing.T) {
 	for range 20_000 {
 		want := randomContainer(r)
 		data := want.Append(nil)
+		if len(data) > want.Size() {
+			t.Fatalf("%d bytes, and Size says %d: %+v", len(data), want.Size(), want)
+		}
 		if got, err := codec.Parse(string(data)); err != nil || !sameContainer(got, want) {
 			t.Fatalf("got %+v, %v, want %+v", got, err, want)
 		}

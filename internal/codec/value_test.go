@@ -379,6 +379,8 @@ func TestEncode_refused(t *testing.T) {
 	type ptr *ptr
 	var selfPtr ptr
 	selfPtr = &selfPtr
+	var selfAny any
+	selfAny = &selfAny
 	rows := []struct {
 		name string
 		in   any
@@ -392,7 +394,7 @@ func TestEncode_refused(t *testing.T) {
 		{"string in map", map[string]any{"k": "\xff"}}, {"key", map[string]any{"\xff": 1}}, {"key of bytes", map[string][]byte{"\xff": nil}},
 		{"surrogate", "\xed\xa0\x80"},
 		{"map in itself", selfMap}, {"map twice in itself", twice}, {"list twice in itself", selfList},
-		{"tree in itself", selfTree}, {"ring", ring}, {"pointer to itself", selfPtr},
+		{"tree in itself", selfTree}, {"ring", ring}, {"pointer to itself", selfPtr}, {"pointer to itself as any", selfAny},
 		{"year 10000", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, {"year -1", []time.Time{time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"json.Number", json.Number("1x")}, {"json.RawMessage", json.RawMessage(`{`)},
 	}
@@ -402,6 +404,36 @@ func TestEncode_refused(t *testing.T) {
 				t.Errorf("got %.100s, want an error", got)
 			}
 		})
+	}
+}
+
+// Strings with one method each.
+type (
+	writesJSON string
+	writesText string
+	readsJSON  string
+	readsText  string
+)
+
+func (writesJSON) MarshalJSON() ([]byte, error) { return []byte(`"by JSON"`), nil }
+func (writesText) MarshalText() ([]byte, error) { return []byte("by text"), nil }
+func (s *readsJSON) UnmarshalJSON([]byte) error { *s = "by JSON"; return nil }
+func (s *readsText) UnmarshalText([]byte) error { *s = "by text"; return nil }
+
+// TestEncode_oneMethod: each of the four is enough to be asked.
+func TestEncode_oneMethod(t *testing.T) {
+	for in, want := range map[any]string{writesJSON("x"): `"by JSON"`, writesText("x"): `"by text"`, readsJSON("x"): `"x"`, readsText("x"): `"x"`} {
+		if got, err := codec.Encode(in); err != nil || got != want {
+			t.Errorf("%T: got %s, %v, want %s", in, got, err, want)
+		}
+	}
+	var j []readsJSON
+	if ok := codec.Into(`["x"]`, &j); !ok || j[0] != "by JSON" {
+		t.Errorf("got %v, %v, want by JSON", j, ok)
+	}
+	var x map[string]readsText
+	if ok := codec.Into(`{"k":"x"}`, &x); !ok || x["k"] != "by text" {
+		t.Errorf("got %v, %v, want by text", x, ok)
 	}
 }
 
@@ -431,21 +463,29 @@ func TestEncode_selfNestingTypes(t *testing.T) {
 }
 
 func TestEncode_depth(t *testing.T) {
-	nest := func(n int) any {
-		var v any = "bottom"
-		for range n {
-			v = []any{v}
+	wraps := map[string]func(any) any{
+		"list":    func(v any) any { return []any{v} },
+		"map":     func(v any) any { return map[string]any{"k": v} },
+		"pointer": func(v any) any { return &v },
+	}
+	for name, wrap := range wraps {
+		nest := func(n int) any {
+			var v any = "bottom"
+			for range n {
+				v = wrap(v)
+			}
+			return v
 		}
-		return v
-	}
-	if raw, err := codec.Encode(nest(500)); err != nil {
-		t.Errorf("500 deep: got %v, want nil", err)
-	} else if v, err := codec.Decode(raw); err != nil || !same(v, nest(500)) {
-		t.Errorf("500 deep: does not come back: %v", err)
-	}
-	for _, n := range []int{501, 10_000} {
-		if _, err := codec.Encode(nest(n)); err == nil {
-			t.Errorf("%d deep: got no error", n)
+		raw, err := codec.Encode(nest(500))
+		if err != nil {
+			t.Errorf("%s, 500 deep: %v", name, err)
+		} else if v, err := codec.Decode(raw); err != nil || name != "pointer" && !same(v, nest(500)) {
+			t.Errorf("%s, 500 deep: does not come back: %v", name, err)
+		}
+		for _, n := range []int{501, 10_000} {
+			if _, err := codec.Encode(nest(n)); err == nil {
+				t.Errorf("%s, %d deep: got no error", name, n)
+			}
 		}
 	}
 }

@@ -41,8 +41,8 @@ func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
 
 func mustRefuse(t *testing.T, s *seal.Sealer, box, additional []byte) {
 	t.Helper()
-	if got, _, err := s.Open(box, additional); !errors.Is(err, seal.ErrOpen) || got != nil {
-		t.Fatalf("Open: got %q, %v, want nil, ErrOpen", got, err)
+	if got, current, err := s.Open(box, additional); !errors.Is(err, seal.ErrOpen) || got != nil || current {
+		t.Fatalf("Open: got %q, %v, %v, want nil, false, ErrOpen", got, current, err)
 	}
 }
 
@@ -166,6 +166,16 @@ func TestOpen_rotation(t *testing.T) {
 	fresh := during.Seal([]byte("new"), additional)
 	mustOpen(t, after, fresh, additional, []byte("new"))
 	mustRefuse(t, before, fresh, additional)
+}
+
+// TestOpen_current: only what the first key opens is current.
+func TestOpen_current(t *testing.T) {
+	box := newSealer(t, purpose, secretA).Seal(nil, nil)
+	for want, secrets := range map[bool][]string{true: {secretA, secretB}, false: {secretB, secretA}} {
+		if _, got, err := newSealer(t, purpose, secrets...).Open(box, nil); err != nil || got != want {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
 }
 
 func TestFromText_onlyCanonical(t *testing.T) {
