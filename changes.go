@@ -93,6 +93,12 @@ func (d *changes) update(key, raw string, fn updateFunc) {
 	k.updates = append(k.updates, fn)
 }
 
+// updates tells whether what key holds depends on what others put there.
+func (d *changes) updates(key string) bool {
+	i, ok := d.index(key)
+	return ok && d.keys[i].updates != nil
+}
+
 func (d *changes) add(f codec.Flash) { d.added = append(d.added, f) }
 
 func (d *changes) take(id uint64) {

@@ -179,6 +179,7 @@ func (s *memcachedServer) get(key string) (item *memcache.Item, err error) {
 // else has saved since, nobody can tell whether that was over ours: then the
 // lost answer is the error, for a conflict would be replayed.
 func (s *memcachedServer) store(verb func(*memcache.Client, *memcache.Item) error, item *memcache.Item) error {
+	var lostAnswer error
 	for try := 1; ; try++ {
 		err := s.guarded(func() error { return verb(s.client, item) })
 		switch {
@@ -187,13 +188,14 @@ func (s *memcachedServer) store(verb func(*memcache.Client, *memcache.Item) erro
 		case errors.Is(err, memcache.ErrCacheMiss):
 			return ErrNotFound
 		case errors.Is(err, memcache.ErrCASConflict), errors.Is(err, memcache.ErrNotStored):
-			return ErrConflict
+			return s.conflict(item, lostAnswer)
 		case strings.Contains(err.Error(), "object too large"):
 			return fmt.Errorf("%w: its record has %d bytes, more than this memcached takes; keep less in it, or raise the server's -I",
 				ErrTooLarge, len(item.Value))
 		case !answerLost(err) || try == memcachedTries:
 			return err
 		}
+		lostAnswer = err
 		_ = s.client.Close() // the other idle connections are as dead
 		there, lookErr := s.get(item.Key)
 		switch {
@@ -208,6 +210,18 @@ func (s *memcachedServer) store(verb func(*memcache.Client, *memcache.Item) erro
 			return err
 		}
 	}
+}
+
+// conflict tells who was faster: somebody else, or an earlier try of our own
+// that the server got to late.
+func (s *memcachedServer) conflict(item *memcache.Item, lostAnswer error) error {
+	if lostAnswer == nil {
+		return ErrConflict
+	}
+	if there, err := s.get(item.Key); err == nil && bytes.Equal(there.Value, item.Value) {
+		return nil
+	}
+	return lostAnswer
 }
 
 func (s *memcachedServer) delete(key string) error {

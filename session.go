@@ -43,6 +43,7 @@ type Session struct {
 	came           bool   // the session came with the request
 	held           bool   // the storage holds it: it came, or was saved since
 	at             handle // where, if the storage is a server
+	lookups        int    // so far, to load it from there
 	content        codec.Container
 	flaskPermanent string // what Flask's cookie said about it, or ""
 	rejected       error  // why a cookie was not accepted
@@ -255,7 +256,7 @@ func (s *Session) Set(key string, value any) {
 		s.refuse(err)
 		return
 	}
-	if old, found := s.content.Find(key); found && old == raw {
+	if old, found := s.content.Find(key); found && old == raw && !s.did.updates(key) {
 		return
 	}
 	s.content.Set(key, raw)
@@ -338,7 +339,8 @@ func (s *Session) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
-	if s.content.Empty() {
+	if s.content.Empty() && !s.held { // nobody else can have put anything in
+		s.content.Permanent, s.did = s.m.Permanent, changes{}
 		return
 	}
 	s.did.clear(s.m.Permanent)
@@ -441,7 +443,7 @@ func (s *Session) ID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
-	if !s.held {
+	if !s.held || s.content.Empty() {
 		return ""
 	}
 	return s.at.name
@@ -476,6 +478,7 @@ func (s *Session) Err() error {
 func (s *Session) Save() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.headersGone = s.headersGone || s.writer.gone()
 	if err := s.commit(); err != nil {
 		s.settled, s.refused = true, nil
 		return err
@@ -520,10 +523,6 @@ func (s *Session) finish() {
 
 // Everything below is called with the session locked.
 
-// maxLookups bounds how often a request that carries many genuine ids, all of
-// dead sessions, makes us ask the store.
-const maxLookups = 4
-
 // load reads the session at the first use: the first cookie of its name that
 // is accepted.
 func (s *Session) load() {
@@ -532,7 +531,6 @@ func (s *Session) load() {
 	}
 	s.loaded = true
 	ctx := context.WithoutCancel(s.ctx) // it may be over: a goroutine goes on, or the client has hung up
-	unknown := 0
 	for value := range s.m.cookie.values(s.header) {
 		err := s.m.storage.load(ctx, s, value)
 		if err == nil {
@@ -546,11 +544,6 @@ func (s *Session) load() {
 		}
 		if s.rejected == nil || errors.Is(err, ErrExpired) { // which says more than that another was not ours
 			s.rejected = err
-		}
-		if errors.Is(err, ErrUnknown) {
-			if unknown++; unknown == maxLookups {
-				break
-			}
 		}
 	}
 	if s.broken != nil || s.at.ended || !s.migrate() {
@@ -635,12 +628,12 @@ func (s *Session) tryCommit() error {
 		return errors.Join(s.refused, s.store())
 	case s.refused != nil:
 		return s.refused
-	case s.renewed || s.destroyed || s.did.any() || s.idle():
+	case s.renewed || s.destroyed || s.did.any():
 		return s.store()
-	case s.migrated && !s.headersGone:
+	case s.idle() || s.migrated && !s.headersGone:
 		err := s.store()
 		if errors.Is(err, ErrTooLarge) {
-			return nil // Flask compresses; what nobody changes stays in its cookie
+			return nil // nobody has changed it: it stays as it is, in Flask's cookie perhaps, which may be larger
 		}
 		return err
 	}
@@ -662,7 +655,7 @@ func (s *Session) store() error {
 	s.leaveFlask()
 	s.did, s.renewed, s.destroyed = changes{}, false, false
 	s.migrated = false
-	s.held = !ended && !s.content.Empty()
+	s.held = !ended && (!s.content.Empty() || s.at.id != "") // an emptied record is still there
 	return err
 }
 
@@ -676,10 +669,11 @@ func (s *Session) idle() bool {
 		// Flask sends a permanent session again with every response; if this
 		// is Flask's response, passed on by a proxy, it has just done so.
 		return s.content.Permanent && !s.m.cookie.isSet(s.writer.ResponseWriter.Header())
-	case s.m.IdleTimeout == 0:
-		return false
 	}
 	gain := s.m.expiry(s.content.Created, time.Now()).Sub(s.content.Expires)
+	if s.m.IdleTimeout == 0 {
+		return gain >= time.Second // there was a timeout, or a shorter lifetime
+	}
 	return gain.Abs() >= s.m.IdleTimeout/4 // below 0 where the timeout is shorter than it was
 }
 

@@ -54,6 +54,10 @@ type Record struct {
 	Version any // of the stored record; the store's own business
 }
 
+// maxLookups bounds how often a request that carries many genuine ids, all of
+// dead sessions, makes us ask the store.
+const maxLookups = 4
+
 const (
 	idSize = 16 // bytes, from crypto/rand
 
@@ -74,11 +78,13 @@ var errEnded = fmt.Errorf("%w: it was renewed or destroyed meanwhile, and what t
 
 // handle is where a session is on the server.
 type handle struct {
-	id      string // the credential, in the clear
-	name    string // what the store knows it by
-	version any    // of the record that was loaded; nil after a save
-	ended   bool   // a mark was found there
-	recook  bool   // the browser needs the cookie again
+	id        string // the credential, in the clear
+	name      string // what the store knows it by
+	version   any    // of the record that was loaded; nil after a save
+	ended     bool   // a mark was found there
+	permanent bool   // as the browser knows it
+	emptied   bool   // the browser was told to drop the cookie
+	recook    bool   // the cookie is sealed under an earlier secret
 }
 
 // serverStorage keeps sessions in a [Store]; the cookie carries nothing but a
@@ -112,6 +118,9 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 	if len(value) != seal.TextLen(idSize) { // before it is decoded
 		return ErrInvalid
 	}
+	if s.lookups == maxLookups {
+		return ErrUnknown
+	}
 	box, err := seal.FromText(value)
 	if err != nil {
 		return ErrInvalid
@@ -120,6 +129,7 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 	if err != nil {
 		return ErrInvalid
 	}
+	s.lookups++
 	at := handleOf(string(id))
 	at.recook = !current
 	content, err := v.fetch(ctx, &at)
@@ -158,7 +168,7 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 	if v.m.expired(&content) {
 		return codec.Container{}, ErrExpired
 	}
-	at.recook = at.recook || content.Empty() // emptied: the browser was told to drop the cookie
+	at.permanent, at.emptied = content.Permanent, content.Empty()
 	return content, nil
 }
 
@@ -210,22 +220,24 @@ func (v *serverStorage) change(ctx context.Context, s *Session) (line string, er
 // the record is gone or no longer ours, it starts from nothing: a copy of what
 // was there is never stored again.
 func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err error) {
-	content, err := v.fetch(ctx, &s.at)
+	at := s.at
+	content, err := v.fetch(ctx, &at)
 	held = err == nil
-	if errors.Is(err, errEnded) {
+	if errors.Is(err, errEnded) { // whatever comes, what was loaded is over
 		s.at.ended = true
+		s.content, s.held, s.rejected = v.m.fresh(), false, ErrUnknown
 		return false, err
 	}
 	if err != nil && !rejection(err) {
 		return false, err
 	}
 	if !held {
-		s.at, content = handle{}, v.m.fresh()
+		at, content = handle{}, v.m.fresh()
 	}
 	if err := s.did.apply(&content); err != nil {
 		return false, err
 	}
-	s.content, s.held = content, held
+	s.at, s.content, s.held = at, content, held // together: a version goes with its content
 	return held, nil
 }
 
@@ -233,14 +245,13 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 // the request did is stored by now, whatever becomes of the cookie: doing it
 // again would count an update twice.
 func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
-	permanent := s.did.permanent != nil
 	s.did = changes{}
 	switch {
 	case s.content.Empty() && !s.headersGone:
 		return s.expireCookie(), nil
 	case s.content.Empty():
 		return "", nil // a cookie that leads to nothing does no harm
-	case s.at.recook && !s.headersGone || permanent:
+	case s.at.emptied, s.at.permanent != s.content.Permanent, s.at.recook && !s.headersGone:
 		return v.cookieFor(s)
 	}
 	return "", nil
@@ -308,10 +319,15 @@ func (v *serverStorage) renew(ctx context.Context, s *Session) (line string, err
 func (v *serverStorage) move(ctx context.Context, s *Session) (line string, err error) {
 	old := s.at
 	if line, err = v.create(ctx, s); err == nil {
-		if err = v.mark(ctx, &old); err == nil {
+		if err = v.mark(ctx, &old); err == nil && s.content.Empty() {
+			line, s.at = s.expireCookie(), handle{}
+		}
+		if err == nil {
 			return line, nil
 		}
-		if !s.content.Empty() {
+		if !lost(err) && line != "" { // the mark may be there: the new id must not be lost with the old one
+			s.setCookie = line
+		} else if line != "" {
 			_ = v.store.Delete(ctx, s.at.name) // nobody knows it, and it expires
 		}
 	}
@@ -395,7 +411,7 @@ func (v *serverStorage) cookieFor(s *Session) (string, error) {
 	if s.headersGone {
 		return "", errLate
 	}
-	s.at.recook = false
+	s.at.recook, s.at.emptied, s.at.permanent = false, false, s.content.Permanent
 	value := seal.Text(v.ids.Seal([]byte(s.at.id), v.bound))
 	return v.m.cookie.set(value, s.maxAge(s.content.Created.Add(v.m.Lifetime)))
 }

@@ -87,7 +87,7 @@ func (w *writer) release() error {
 	if w.stage != holding {
 		return w.err
 	}
-	gone := w.ResponseWriter.Written() // by a second pass through HandleContext
+	gone := w.gone()
 	err := w.s.finalCommit(gone)
 	if err != nil && !gone && !errors.Is(err, errEnded) {
 		w.refuse(err)
@@ -98,6 +98,15 @@ func (w *writer) release() error {
 		w.reportLate(err)
 	}
 	return nil
+}
+
+// gone tells whether the headers have left without us, by a second pass through
+// HandleContext. What another session outside holds back has not.
+func (w *writer) gone() bool {
+	if outer, ok := w.ResponseWriter.(*writer); ok && outer.stage == holding {
+		return outer.gone()
+	}
+	return w.ResponseWriter.Written()
 }
 
 func (w *writer) open() {

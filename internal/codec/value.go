@@ -43,8 +43,9 @@ const (
 )
 
 var (
-	errDepth = fmt.Errorf("nested more than %d deep, or a cycle", maxDepth)
-	errUTF8  = errors.New("a string that is not valid UTF-8; keep it as []byte")
+	errDepth  = fmt.Errorf("nested more than %d deep, or a cycle", maxDepth)
+	errNumber = errors.New("a json.Number that is no number")
+	errUTF8   = errors.New("a string that is not valid UTF-8; keep it as []byte")
 )
 
 // Encode spells v as tagged JSON. Bytes, times, [template.HTML] and lists and
@@ -78,7 +79,12 @@ func tag(v any, depth int) (any, error) {
 		return nil, errDepth
 	}
 	switch v := v.(type) {
-	case nil, bool, int, int64, json.Number:
+	case nil, bool, int, int64:
+		return v, nil
+	case json.Number: // the error of encoding/json would show the value
+		if v != "" && !(isNumber(string(v)) && json.Valid([]byte(v))) {
+			return nil, errNumber
+		}
 		return v, nil
 	case string:
 		return v, checkUTF8(v)

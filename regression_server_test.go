@@ -1,0 +1,220 @@
+package ginsession_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memcachedtest"
+)
+
+func TestRegression_flaskIdleTooLarge(t *testing.T) {
+	r := newEngine(t, ginsession.WithFlaskCookie())
+	r.GET("/untouched", func(c *gin.Context) { c.String(200, "ok") })
+	var value string
+	for n := 5000; ; n -= 5 {
+		rnd := rand.New(rand.NewPCG(1, 2))
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(' ' + 1 + rnd.IntN(90))
+			if b[i] == '"' || b[i] == '\\' {
+				b[i] = 'x'
+			}
+		}
+		value = ginsession.SignFlask(secret, `{"_permanent":true,"x":"`+string(b)+`"}`, time.Now())
+		if len("session=")+len(value) <= 4080 {
+			break
+		}
+	}
+	t.Log("name+value", len("session=")+len(value))
+	w := do(t, r, "GET", "/untouched", &http.Cookie{Name: "session", Value: value})
+	if w.Code != 200 {
+		t.Errorf("a route that does not touch the session: %d %q", w.Code, w.Body.String())
+	}
+}
+
+// delayProxy passes everything, but holds back the first "cas" request until
+// the next "cas" request arrives on another connection: it then lets the first
+// go first. That is a stalled connection (or worker thread).
+func delayProxy(t *testing.T, server string, verb string) (addr string, arm func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var mu sync.Mutex
+	state := 0
+	second := make(chan struct{})
+	firstDone := make(chan struct{})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				up, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				in := bufio.NewReader(c)
+				out := bufio.NewReader(up)
+				for {
+					line, err := in.ReadString('\n')
+					if err != nil {
+						return
+					}
+					req := line
+					f := strings.Fields(line)
+					if f[0] == "cas" || f[0] == "add" {
+						var n int
+						fmt.Sscan(f[4], &n)
+						d := make([]byte, n+2)
+						io.ReadFull(in, d)
+						req += string(d)
+					}
+					first := false
+					if f[0] == verb {
+						mu.Lock()
+						switch state {
+						case 1:
+							state = 2
+							first = true
+						case 2:
+							state = 3
+							close(second)
+							mu.Unlock()
+							<-firstDone
+							mu.Lock()
+						}
+						mu.Unlock()
+					}
+					if first {
+						<-second
+					}
+					up.Write([]byte(req))
+					for {
+						reply, err := out.ReadString('\n')
+						if err != nil {
+							return
+						}
+						c.Write([]byte(reply))
+						if strings.HasPrefix(reply, "VALUE") {
+							var n int
+							fmt.Sscan(strings.Fields(reply)[3], &n)
+							d := make([]byte, n+2)
+							io.ReadFull(out, d)
+							c.Write(d)
+							continue
+						}
+						break
+					}
+					if first {
+						close(firstDone)
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String(), func() { mu.Lock(); state = 1; mu.Unlock() }
+}
+
+func TestRegression_doubleIncrementDelayedCas(t *testing.T) {
+	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "cas")
+	r, b := plainApp(t, ginsession.WithMemcached(addr))
+	b.get("/inc")
+	r.GET("/n", func(c *gin.Context) { c.JSON(200, ginsession.From(c).GetInt("n")) })
+	arm()
+	w := b.get("/inc")
+	if got := b.get("/n").Body.String(); w.Code == 200 && got != "2" {
+		t.Errorf("two increments, n=%s", got)
+	}
+}
+
+func TestRegression_delayedAdd(t *testing.T) {
+	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "add")
+	_, b := plainApp(t, ginsession.WithMemcached(addr))
+	arm()
+	w := b.get("/inc")
+	t.Log(w.Code, w.Body.String())
+	if w.Code == 500 {
+		t.Errorf("a created record is answered with %d", w.Code)
+	}
+}
+
+func TestRegression_handlecontextBodylessLog(t *testing.T) {
+	r, b := plainApp(t)
+	r.GET("/b", func(c *gin.Context) { ginsession.From(c).Set("second", 1); c.Status(204) })
+	r.GET("/a", func(c *gin.Context) {
+		ginsession.From(c).Set("first", 1)
+		c.Request.URL.Path = "/b"
+		r.HandleContext(c)
+	})
+	w := b.get("/a")
+	t.Log(w.Code, w.Header())
+}
+
+// removing an idle timeout from the config
+func TestRegression_idleRemoved(t *testing.T) {
+	st := newMem()
+	_, b := plainApp(t, ginsession.WithStore(st), ginsession.WithIdleTimeout(300*time.Millisecond))
+	b.get("/set/a/1")
+	r2, _ := plainApp(t, ginsession.WithStore(st))
+	b.h = r2
+	for range 8 {
+		time.Sleep(50 * time.Millisecond)
+		if got := b.get("/keys").Body.String(); got != "a" {
+			t.Fatalf("an active session ended by a timeout that no longer exists: %q", got)
+		}
+	}
+}
+
+func TestRegression_concurrentCopy(t *testing.T) {
+	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	b.get("/inc")
+	var wg sync.WaitGroup
+	r.GET("/x", func(c *gin.Context) {
+		cp := c.Copy()
+		for range 4 {
+			wg.Go(func() {
+				s := ginsession.From(cp)
+				for range 20 {
+					ginsession.Update(s, "n", func(n int) int { return n + 1 })
+					s.Keys()
+					s.Flashes()
+					s.AddFlash("x", "")
+					s.ID()
+					s.Rejected()
+					s.ExpiresAt()
+					s.Err()
+				}
+				for !gone(s) {
+					time.Sleep(time.Millisecond)
+				}
+				_ = s.Save()
+			})
+		}
+		c.String(200, "x")
+	})
+	b.get("/x")
+	over.Store("x", true)
+	wg.Wait()
+	r.GET("/n", func(c *gin.Context) { c.JSON(200, ginsession.From(c).GetInt("n")) })
+	if got := b.get("/n").Body.String(); got != "81" {
+		t.Errorf("n=%s", got)
+	}
+}
+
+var over sync.Map
+
+func gone(*ginsession.Session) bool { _, ok := over.Load("x"); return ok }
