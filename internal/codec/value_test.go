@@ -564,7 +564,7 @@ func TestInto_notOfTheType(t *testing.T) {
 		{`9223372036854775808`, new(int64)}, {`9223372036854775808`, new(int)}, {`-9223372036854775809`, new(int64)}, {`9223372036854775808.0`, new(int64)}, {`9.3e18`, new(int)},
 		{`18446744073709551616`, new(uint64)}, {`18446744073709551616.0`, new(uint64)}, {`2147483648`, new(level)}, {`1e999`, new(float64)}, {`1e39`, new(float32)},
 		// other kinds
-		{`"1"`, new(int)}, {`"1"`, new(uint64)}, {`"1"`, new(float64)}, {`"1.5"`, new(float64)}, {`"1.5"`, new(int64)}, {`true`, new(int)}, {`"true"`, new(bool)}, {`1`, new(bool)}, {`0`, new(bool)},
+		{`"1"`, new(int)}, {`"1"`, new(uint64)}, {`"1"`, new(float64)}, {`"1.5"`, new(float64)}, {`"1.5"`, new(int64)}, {`NaN`, new(float64)}, {`Infinity`, new(float64)}, {`true`, new(int)}, {`"true"`, new(bool)}, {`1`, new(bool)}, {`0`, new(bool)},
 		{`1`, new(string)}, {`true`, new(string)}, {`[]`, new(string)}, {`{}`, new(string)}, {`1`, new(role)}, {`1`, new([]string)}, {`[1]`, new([]string)}, {`{"a":1}`, new([]any)}, {`[1]`, new(map[string]any)},
 		{`[1]`, new(map[string]string)}, {`{"a":[1]}`, new(map[string]map[string]any)}, {`{"a":{}}`, new(map[string][]any)}, {`[[1],2]`, new([][]any)}, {`"x"`, new(user)}, {`"x"`, new(big.Int)},
 		{`{}`, new(int)}, {`[]`, new(float64)}, {`{"id":-1}`, new(user)}, {`"x"`, new(json.Number)}, {`"1"`, new(json.Number)}, {`"x"`, new(fmt.Stringer)}, {`"x"`, new(netip.Addr)}, {`1`, new(chan int)},
@@ -588,7 +588,7 @@ func TestInto_alsoOfTheType(t *testing.T) {
 	}{
 		{`3.0`, new(int), 3}, {`3.0`, new(int64), int64(3)}, {`3.0`, new(uint64), uint64(3)}, {`1e3`, new(int), 1000}, {`-0.0`, new(int), 0},
 		{`-9223372036854775808.0`, new(int64), int64(math.MinInt64)}, {`18446744073709549568.0`, new(uint64), uint64(18446744073709549568)},
-		{`3`, new(float64), 3.0}, {`3`, new(float32), float32(3)}, {`123456789012345678901234567890`, new(float64), 123456789012345678901234567890.0},
+		{`1.9`, new(float64), 1.9}, {`1e9`, new(int), 1_000_000_000}, {`3`, new(float64), 3.0}, {`3`, new(float32), float32(3)}, {`123456789012345678901234567890`, new(float64), 123456789012345678901234567890.0},
 		{`1267650600228229401496703205376`, new(big.Int), *hugeInt},
 		{`{" m":"<b>"}`, new(string), "<b>"}, {`{" m":"<b>"}`, new(role), role("<b>")}, {`[{" m":"<b>"}]`, new([]string), []string{"<b>"}},
 		{`{" u":"12345678123456781234567812345678"}`, new(string), "12345678-1234-5678-1234-567812345678"},
