@@ -82,7 +82,7 @@ func tag(v any, depth int) (any, error) {
 	case nil, bool, int, int64:
 		return v, nil
 	case json.Number: // the error of encoding/json would show the value
-		if v != "" && !(isNumber(string(v)) && json.Valid([]byte(v))) {
+		if v != "" && (!isNumber(string(v)) || !json.Valid([]byte(v))) {
 			return nil, errNumber
 		}
 		return v, nil
