@@ -35,7 +35,7 @@ func (d *changes) any() bool {
 // apply does it again, to another version of the session.
 func (d *changes) apply(c *codec.Container) error {
 	if d.cleared {
-		c.Entries, c.Flashes = nil, nil
+		c.Fill(nil, nil)
 	}
 	if d.permanent != nil {
 		c.Permanent = *d.permanent
@@ -48,7 +48,7 @@ func (d *changes) apply(c *codec.Container) error {
 	for _, id := range d.taken {
 		c.DeleteFlash(id)
 	}
-	c.Flashes = append(c.Flashes, d.added...)
+	c.AddFlashes(d.added...)
 	return nil
 }
 

@@ -146,7 +146,7 @@ func TestCookie_expiredWithPathAndDomain(t *testing.T) {
 func TestCookie_valueIsOpaque(t *testing.T) {
 	h := mustNew(t, secret)
 	k := cookieOf(t, h, "a recognisable value")
-	box, err := seal.FromText(k.Value)
+	box, err := seal.AppendBox(nil, k.Value)
 	if err != nil {
 		t.Fatal(err)
 	}

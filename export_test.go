@@ -20,5 +20,5 @@ func SealCookie(secret, name, plaintext string) string {
 	if err != nil {
 		panic(err)
 	}
-	return seal.Text(sealer.Seal([]byte(plaintext), []byte(purposeCookie+"\x00"+name)))
+	return string(seal.AppendText(nil, sealer.Seal(nil, []byte(plaintext), []byte(purposeCookie+"\x00"+name))))
 }

@@ -42,7 +42,7 @@ func (s *Session) AddFlash(message any, category string) {
 		return
 	}
 	f := codec.Flash{ID: rand.Uint64(), Category: orDefault(category), Raw: raw} //nolint:gosec // the id is no secret
-	s.content.Flashes = append(s.content.Flashes, f)
+	s.content.AddFlashes(f)
 	s.did.add(f)
 	s.change()
 }
@@ -59,7 +59,7 @@ func (s *Session) Flashes(categories ...string) []Flash {
 	defer s.mu.Unlock()
 	s.load()
 	if !s.flashed {
-		s.seen, s.flashed = slices.Clone(s.content.Flashes), true
+		s.seen, s.flashed = slices.Clone(s.content.Flashes()), true
 	}
 	wanted := func(f codec.Flash) bool {
 		return len(categories) == 0 || slices.Contains(categories, f.Category) ||

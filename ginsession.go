@@ -29,7 +29,7 @@ func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{config: c, cookie: newCookie(c)}
+	m := &manager{config: c, contextKey: c.ContextKey, cookie: newCookie(c)}
 	switch {
 	case c.store != nil:
 		m.storage, err = newServerStorage(m, c.store)
@@ -73,15 +73,17 @@ func From(c *gin.Context) *Session {
 // after [New].
 type manager struct {
 	*config
-	cookie  cookie
-	storage storage
+	contextKey any // ContextKey, in an interface once and not in each request
+	cookie     cookie
+	storage    storage
 
 	flask       *flaskCookie // to move on from, or nil
 	flaskCookie cookie
 }
 
 // storage is where sessions are kept between requests. Its methods are called
-// with the session locked.
+// with the session locked, and may be called with a context that is over: a
+// goroutine goes on, or the client has hung up.
 type storage interface {
 	// load fills in the content of the session that a cookie's value stands
 	// for. [ErrInvalid] and [ErrUnknown] refuse the cookie; all other errors
@@ -100,11 +102,11 @@ func (m *manager) handle(c *gin.Context) {
 		c.Next()
 		return
 	}
-	outer, _ := c.Get(m.ContextKey)
+	outer := c.Keys[m.contextKey]
 
 	// 2. Nothing is read yet; the session remembers where from.
 	s := newSession(m, c)
-	c.Set(m.ContextKey, s)
+	c.Set(m.contextKey, s)
 	c.Writer = &s.writer
 
 	// 3. Whatever happens, gin gets its writer back: it writes the bodies of
@@ -119,7 +121,7 @@ func (m *manager) handle(c *gin.Context) {
 func (m *manager) leave(c *gin.Context, s *Session, outer any) {
 	s.writer.leave()
 	if outer != nil {
-		c.Set(m.ContextKey, outer)
+		c.Set(m.contextKey, outer)
 	}
 }
 

@@ -115,17 +115,20 @@ func newServerStorage(m *manager, store Store) (*serverStorage, error) {
 }
 
 func (v *serverStorage) load(ctx context.Context, s *Session, value string) error {
+	ctx = context.WithoutCancel(ctx)
 	if len(value) != seal.TextLen(idSize) { // before it is decoded
 		return ErrInvalid
 	}
 	if s.lookups == maxLookups {
 		return ErrUnknown
 	}
-	box, err := seal.FromText(value)
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
 		return ErrInvalid
 	}
-	id, current, err := v.ids.Open(box, v.bound)
+	id, current, err := v.ids.Open(box[len(box):], box, v.bound)
 	if err != nil {
 		return ErrInvalid
 	}
@@ -154,7 +157,9 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 		return codec.Container{}, unavailable(err)
 	}
 	at.version = record.Version
-	plaintext, _, err := v.records.Open(record.Data, v.boundRecord(at))
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	plaintext, _, err := v.records.Open(buf[:0], record.Data, v.boundRecord(at))
 	if err != nil {
 		return codec.Container{}, ErrInvalid
 	}
@@ -173,6 +178,7 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 }
 
 func (v *serverStorage) commit(ctx context.Context, s *Session) (line string, err error) {
+	ctx = context.WithoutCancel(ctx)
 	switch {
 	case s.destroyed:
 		return v.destroy(ctx, s)
@@ -389,7 +395,9 @@ func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Con
 	if content.Empty() {
 		keep = now.Add(markTime)
 	}
-	err := v.put(ctx, at, content.Append(make([]byte, 0, content.Size())), keep)
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	err := v.put(ctx, at, content.Append(buf[:0]), keep)
 	if err == nil {
 		at.version = nil // only a load tells
 	}
@@ -397,7 +405,7 @@ func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Con
 }
 
 func (v *serverStorage) put(ctx context.Context, at *handle, plaintext []byte, expires time.Time) error {
-	data := v.records.Seal(plaintext, v.boundRecord(at))
+	data := v.records.Seal(nil, plaintext, v.boundRecord(at))
 	err := v.store.Save(ctx, at.name, Record{Data: data, Expires: expires, Version: at.version})
 	if err == nil || lost(err) || errors.Is(err, ErrTooLarge) {
 		return err
@@ -412,8 +420,8 @@ func (v *serverStorage) cookieFor(s *Session) (string, error) {
 		return "", errLate
 	}
 	s.at.recook, s.at.emptied, s.at.permanent = false, false, s.content.Permanent
-	value := seal.Text(v.ids.Seal([]byte(s.at.id), v.bound))
-	return v.m.cookie.set(value, s.maxAge(s.content.Created.Add(v.m.Lifetime)))
+	box := v.ids.Seal(nil, []byte(s.at.id), v.bound)
+	return v.m.cookie.set(seal.AppendText(nil, box), s.maxAge(s.content.Created.Add(v.m.Lifetime)))
 }
 
 // boundRecord binds a record to its id and to the cookie's name: whoever can

@@ -150,7 +150,8 @@ func parseFlash(element string) codec.Flash {
 
 // Dump writes the JSON as Python does: keys sorted, ASCII only.
 func (s *Session) Dump() ([]byte, error) {
-	entries := codec.Container{Entries: slices.Clone(s.Entries)}
+	var entries codec.Container
+	entries.Fill(slices.Clone(s.Entries), nil)
 	if s.Permanent != "" {
 		entries.Set(keyPermanent, s.Permanent)
 	}
@@ -162,7 +163,7 @@ func (s *Session) Dump() ([]byte, error) {
 		entries.Set(keyFlashes, list)
 	}
 	var b bytes.Buffer
-	if err := dumpObject(&b, entries.Entries); err != nil {
+	if err := dumpObject(&b, entries.Entries()); err != nil {
 		return nil, err
 	}
 	return toPython(b.String()), nil

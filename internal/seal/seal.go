@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -52,45 +53,51 @@ func New(purpose string, secrets ...string) (*Sealer, error) {
 	return s, nil
 }
 
-// Seal encrypts plaintext and binds it to the additional data.
-func (s *Sealer) Seal(plaintext, additional []byte) []byte {
-	box := make([]byte, chacha20poly1305.NonceSizeX, len(plaintext)+Overhead)
-	_, _ = rand.Read(box) // never fails: it ends the program instead
-	return s.keys[0].Seal(box, box, plaintext, additional)
+// Seal encrypts plaintext, binds it to the additional data, and appends the
+// box to dst. Like those below, it allocates nothing where dst has the room.
+func (s *Sealer) Seal(dst, plaintext, additional []byte) []byte {
+	start := len(dst)
+	dst = slices.Grow(dst, len(plaintext)+Overhead)[:start+chacha20poly1305.NonceSizeX]
+	nonce := dst[start:]
+	_, _ = rand.Read(nonce) // never fails: it ends the program instead
+	return s.keys[0].Seal(dst, nonce, plaintext, additional)
 }
 
 // Open decrypts a box that [Sealer.Seal] made with the same additional data,
-// trying the keys in order. It is current where the first key opened it.
-func (s *Sealer) Open(box, additional []byte) (plaintext []byte, current bool, err error) {
+// trying the keys in order, and appends the plaintext to dst. It is current
+// where the first key opened it.
+func (s *Sealer) Open(dst, box, additional []byte) (plaintext []byte, current bool, err error) {
 	if len(box) < Overhead {
 		return nil, false, ErrOpen
 	}
 	nonce, ciphertext := box[:chacha20poly1305.NonceSizeX], box[chacha20poly1305.NonceSizeX:]
 	for i, key := range s.keys {
-		if plaintext, err := key.Open(nil, nonce, ciphertext, additional); err == nil {
+		if plaintext, err := key.Open(dst, nonce, ciphertext, additional); err == nil {
 			return plaintext, i == 0, nil
 		}
 	}
 	return nil, false, ErrOpen
 }
 
-// encoding refuses spare bits, but skips CR and LF, which [FromText] refuses.
+// encoding refuses spare bits, but skips CR and LF, which [AppendBox] refuses.
 var encoding = base64.RawURLEncoding.Strict()
 
-// Text spells a box as canonical base64url.
-func Text(box []byte) string { return encoding.EncodeToString(box) }
+// AppendText appends a box, spelled as canonical base64url, to dst.
+func AppendText(dst, box []byte) []byte { return encoding.AppendEncode(dst, box) }
 
 // TextLen is the length of the text of a box that holds n bytes of plaintext.
 func TextLen(n int) int { return encoding.EncodedLen(n + Overhead) }
 
-// FromText reads what [Text] wrote, and nothing else.
-func FromText(text string) ([]byte, error) {
-	if strings.ContainsAny(text, "\r\n") {
+// AppendBox reads what [AppendText] wrote, and nothing else, and appends the
+// box to dst.
+func AppendBox(dst []byte, text string) ([]byte, error) {
+	if strings.IndexByte(text, '\r') >= 0 || strings.IndexByte(text, '\n') >= 0 {
 		return nil, ErrOpen
 	}
-	box, err := encoding.DecodeString(text)
-	if err != nil {
+	start := len(dst)
+	dst = slices.Grow(dst, encoding.DecodedLen(len(text)))[:start+encoding.DecodedLen(len(text))]
+	if _, err := encoding.Decode(dst[start:], []byte(text)); err != nil {
 		return nil, ErrOpen
 	}
-	return box, nil
+	return dst, nil
 }

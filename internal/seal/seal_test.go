@@ -33,7 +33,7 @@ func newSealer(t testing.TB, purpose string, secrets ...string) *seal.Sealer {
 
 func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
 	t.Helper()
-	got, _, err := s.Open(box, additional)
+	got, _, err := s.Open(nil, box, additional)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("Open: got %q, %v, want %q, nil", got, err, want)
 	}
@@ -41,7 +41,7 @@ func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
 
 func mustRefuse(t *testing.T, s *seal.Sealer, box, additional []byte) {
 	t.Helper()
-	if got, current, err := s.Open(box, additional); !errors.Is(err, seal.ErrOpen) || got != nil || current {
+	if got, current, err := s.Open(nil, box, additional); !errors.Is(err, seal.ErrOpen) || got != nil || current {
 		t.Fatalf("Open: got %q, %v, %v, want nil, false, ErrOpen", got, current, err)
 	}
 }
@@ -50,17 +50,17 @@ func TestSeal_roundTrip(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	for _, n := range []int{0, 1, 15, 16, 17, 64, 1000, 4096, 1 << 20} {
 		want := bytes.Repeat([]byte{'x'}, n)
-		box := s.Seal(want, additional)
+		box := s.Seal(nil, want, additional)
 		if len(box) != n+seal.Overhead {
 			t.Errorf("box of %d bytes: got %d, want %d", n, len(box), n+seal.Overhead)
 		}
-		text := seal.Text(box)
+		text := string(seal.AppendText(nil, box))
 		if len(text) != seal.TextLen(n) {
 			t.Errorf("text of %d bytes: got %d, want TextLen %d", n, len(text), seal.TextLen(n))
 		}
-		back, err := seal.FromText(text)
+		back, err := seal.AppendBox(nil, text)
 		if err != nil || !bytes.Equal(back, box) {
-			t.Fatalf("FromText: got %x, %v, want %x", back, err, box)
+			t.Fatalf("AppendBox: got %x, %v, want %x", back, err, box)
 		}
 		mustOpen(t, s, back, additional, want)
 	}
@@ -72,7 +72,7 @@ const oldBox = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX8TxC9ImWmIQw8uGK8m81HjIKEEzv"
 
 // TestOpen_oldBox holds the format still.
 func TestOpen_oldBox(t *testing.T) {
-	box, err := seal.FromText(oldBox)
+	box, err := seal.AppendBox(nil, oldBox)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestOpen_oldBox(t *testing.T) {
 }
 
 func TestSeal_hidesThePlaintext(t *testing.T) {
-	box := newSealer(t, purpose, secretA).Seal([]byte("a plain password"), additional)
+	box := newSealer(t, purpose, secretA).Seal(nil, []byte("a plain password"), additional)
 	if bytes.Contains(box, []byte("password")) || bytes.Contains(box, additional) {
 		t.Errorf("box holds plaintext: %q", box)
 	}
@@ -90,7 +90,7 @@ func TestSeal_noncesDiffer(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	seen := map[string]bool{}
 	for range 10_000 {
-		nonce := string(s.Seal(nil, nil)[:24])
+		nonce := string(s.Seal(nil, nil, nil)[:24])
 		if seen[nonce] {
 			t.Fatalf("nonce %x twice", nonce)
 		}
@@ -100,7 +100,7 @@ func TestSeal_noncesDiffer(t *testing.T) {
 
 func TestSeal_doesNotTouchItsArguments(t *testing.T) {
 	plaintext, bound := []byte("plain"), []byte("bound")
-	newSealer(t, purpose, secretA).Seal(plaintext, bound)
+	newSealer(t, purpose, secretA).Seal(nil, plaintext, bound)
 	if string(plaintext) != "plain" || string(bound) != "bound" {
 		t.Errorf("got %q and %q, want them unchanged", plaintext, bound)
 	}
@@ -109,7 +109,7 @@ func TestSeal_doesNotTouchItsArguments(t *testing.T) {
 func TestOpen_everyBitCounts(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	plaintext := []byte("a plaintext of some length, over one block of the cipher, which has 64 bytes")
-	box := s.Seal(plaintext, additional)
+	box := s.Seal(nil, plaintext, additional)
 	for bit := range len(box) * 8 {
 		box[bit/8] ^= 1 << (bit % 8)
 		mustRefuse(t, s, box, additional)
@@ -120,7 +120,7 @@ func TestOpen_everyBitCounts(t *testing.T) {
 
 func TestOpen_everyTruncationAndExtension(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
-	box := s.Seal([]byte("0123456789"), additional)
+	box := s.Seal(nil, []byte("0123456789"), additional)
 	for n := range box {
 		mustRefuse(t, s, box[:n], additional)
 		mustRefuse(t, s, box[n+1:], additional)
@@ -133,7 +133,7 @@ func TestOpen_everyTruncationAndExtension(t *testing.T) {
 }
 
 func TestOpen_wrongKeyOrContext(t *testing.T) {
-	box := newSealer(t, purpose, secretA).Seal([]byte("x"), additional)
+	box := newSealer(t, purpose, secretA).Seal(nil, []byte("x"), additional)
 	rows := []struct {
 		name, purpose, secret, additional string
 	}{
@@ -159,29 +159,29 @@ func TestOpen_rotation(t *testing.T) {
 	during := newSealer(t, purpose, secretB, secretA)
 	after := newSealer(t, purpose, secretB)
 
-	old := before.Seal([]byte("old"), additional)
+	old := before.Seal(nil, []byte("old"), additional)
 	mustOpen(t, during, old, additional, []byte("old"))
 	mustRefuse(t, after, old, additional)
 
-	fresh := during.Seal([]byte("new"), additional)
+	fresh := during.Seal(nil, []byte("new"), additional)
 	mustOpen(t, after, fresh, additional, []byte("new"))
 	mustRefuse(t, before, fresh, additional)
 }
 
 // TestOpen_current: only what the first key opens is current.
 func TestOpen_current(t *testing.T) {
-	box := newSealer(t, purpose, secretA).Seal(nil, nil)
+	box := newSealer(t, purpose, secretA).Seal(nil, nil, nil)
 	for want, secrets := range map[bool][]string{true: {secretA, secretB}, false: {secretB, secretA}} {
-		if _, got, err := newSealer(t, purpose, secrets...).Open(box, nil); err != nil || got != want {
+		if _, got, err := newSealer(t, purpose, secrets...).Open(nil, box, nil); err != nil || got != want {
 			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
 	}
 }
 
-func TestFromText_onlyCanonical(t *testing.T) {
+func TestAppendBox_onlyCanonical(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	for n := range 3 { // of all three lengths modulo 3
-		text := seal.Text(s.Seal(make([]byte, n), nil))
+		text := string(seal.AppendText(nil, s.Seal(nil, make([]byte, n), nil)))
 		for i := range len(text) + 1 {
 			for _, extra := range []string{"\r", "\n", "\r\n", "=", " ", "\t", "\x00", "+", "/", ".", "%", "é"} {
 				refuseText(t, text[:i]+extra+text[i:])
@@ -199,19 +199,19 @@ func TestFromText_onlyCanonical(t *testing.T) {
 
 func refuseText(t *testing.T, text string) {
 	t.Helper()
-	if box, err := seal.FromText(text); !errors.Is(err, seal.ErrOpen) || box != nil {
-		t.Fatalf("FromText(%q): got %x, %v, want nil, ErrOpen", text, box, err)
+	if box, err := seal.AppendBox(nil, text); !errors.Is(err, seal.ErrOpen) || box != nil {
+		t.Fatalf("AppendBox(%q): got %x, %v, want nil, ErrOpen", text, box, err)
 	}
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-func TestFromText_spareBits(t *testing.T) {
+func TestAppendBox_spareBits(t *testing.T) {
 	for n, spare := range map[int]int{1: 16, 2: 4} { // so many spellings end alike
-		text := seal.Text(make([]byte, n))
+		text := string(seal.AppendText(nil, make([]byte, n)))
 		accepted := 0
 		for _, last := range alphabet[:spare] {
-			if _, err := seal.FromText(text[:len(text)-1] + string(last)); err == nil {
+			if _, err := seal.AppendBox(nil, text[:len(text)-1]+string(last)); err == nil {
 				accepted++
 			}
 		}
@@ -226,7 +226,7 @@ func TestText_isSafeInACookie(t *testing.T) {
 	for b := range 256 {
 		every = append(every, byte(b), byte(255-b), byte(b*7))
 	}
-	if extra := strings.Trim(seal.Text(every), alphabet); extra != "" {
+	if extra := strings.Trim(string(seal.AppendText(nil, every)), alphabet); extra != "" {
 		t.Errorf("got %q outside of base64url", extra)
 	}
 }
@@ -258,26 +258,26 @@ func TestOpen_randomText(t *testing.T) {
 		for i := range text {
 			text[i] = alphabet[r.IntN(len(alphabet))]
 		}
-		if box, err := seal.FromText(string(text)); err == nil {
+		if box, err := seal.AppendBox(nil, string(text)); err == nil {
 			mustRefuse(t, s, box, nil)
 		}
 	}
 }
 
-func FuzzFromText(f *testing.F) {
+func FuzzAppendBox(f *testing.F) {
 	s := newSealer(f, purpose, secretA, secretB)
 	for _, text := range []string{"", "A", "AA", "AAA", "AAAA", "AB", "AA==", "AA\n", "\r", "+/", oldBox, oldBox[1:], oldBox + "A"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		box, err := seal.FromText(text)
+		box, err := seal.AppendBox(nil, text)
 		if err != nil {
 			return
 		}
-		if again := seal.Text(box); again != text {
+		if again := string(seal.AppendText(nil, box)); again != text {
 			t.Errorf("%q reads as a box whose text is %q", text, again)
 		}
-		if _, _, err := s.Open(box, additional); err == nil && text != oldBox {
+		if _, _, err := s.Open(nil, box, additional); err == nil && text != oldBox {
 			t.Errorf("forged: %q opens", text)
 		}
 	})
