@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +64,7 @@ func (k *cookie) values(h http.Header) iter.Seq[string] {
 			for line != "" {
 				var pair string
 				pair, line, _ = strings.Cut(line, ";")
-				name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+				name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
 				if name == k.name && !yield(value) {
 					return
 				}
@@ -158,7 +159,7 @@ func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
 
 func (k *sealedCookie) commit(_ context.Context, s *Session) (line string, err error) {
 	return s.cookieOrNone(func(buf []byte) ([]byte, error) {
-		s.content.Expires = s.m.expiry(s.content.Created, time.Now())
+		s.content.Expires = s.m.expiry(s.content.Created)
 		plaintext := s.content.Append(buf)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		return seal.AppendText(box[len(box):], box), nil

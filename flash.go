@@ -1,7 +1,6 @@
 package ginsession
 
 import (
-	"math/rand/v2"
 	"slices"
 
 	"github.com/ginsession/ginsession/internal/codec"
@@ -41,9 +40,7 @@ func (s *Session) AddFlash(message any, category string) {
 		s.refuse(err)
 		return
 	}
-	f := codec.Flash{ID: rand.Uint64(), Category: orDefault(category), Raw: raw} //nolint:gosec // the id is no secret
-	s.content.AddFlashes(f)
-	s.did.add(f)
+	s.content.AddFlashes(codec.Flash{ID: s.did.add(), Category: orDefault(category), Raw: raw})
 	s.change()
 }
 
@@ -59,7 +56,7 @@ func (s *Session) Flashes(categories ...string) []Flash {
 	defer s.mu.Unlock()
 	s.load()
 	if !s.flashed {
-		s.seen, s.flashed = slices.Clone(s.content.Flashes()), true
+		s.seen, s.flashed = s.content.Flashes(), true
 	}
 	wanted := func(f codec.Flash) bool {
 		return len(categories) == 0 || slices.Contains(categories, f.Category) ||
@@ -67,17 +64,19 @@ func (s *Session) Flashes(categories ...string) []Flash {
 	}
 	var shown []Flash
 	for _, f := range s.seen {
-		if !wanted(f) {
-			continue
-		}
-		message, _ := decodeAny(f.Raw)
-		shown = append(shown, Flash{message, f.Category})
-		if s.content.HasFlash(f.ID) {
-			s.content.DeleteFlash(f.ID)
-			s.did.take(f.ID)
-			s.change()
+		if wanted(f) {
+			message, _ := decodeAny(f.Raw)
+			shown = append(shown, Flash{message, f.Category})
 		}
 	}
+	s.content.DeleteFlashes(func(f codec.Flash) bool {
+		if !wanted(f) || !slices.ContainsFunc(s.seen, func(g codec.Flash) bool { return g.ID == f.ID }) {
+			return false
+		}
+		s.did.take(f.ID)
+		s.change()
+		return true
+	})
 	return shown
 }
 

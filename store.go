@@ -240,7 +240,7 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 	if !held {
 		at, content = handle{}, v.m.fresh()
 	}
-	if err := s.did.apply(&content); err != nil {
+	if err := s.did.replay(&s.content, &content); err != nil {
 		return false, err
 	}
 	s.at, s.content, s.held = at, content, held // together: a version goes with its content
@@ -251,7 +251,7 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 // the request did is stored by now, whatever becomes of the cookie: doing it
 // again would count an update twice.
 func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
-	s.did = changes{}
+	s.did.reset()
 	switch {
 	case s.content.Empty() && !s.headersGone:
 		return s.expireCookie(), nil
@@ -389,11 +389,10 @@ func (v *serverStorage) mark(ctx context.Context, at *handle) error {
 // nothing is. An emptied session stays for a moment: a parallel request may
 // have something to add to it.
 func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Container) error {
-	now := time.Now()
-	content.Expires = v.m.expiry(content.Created, now)
+	content.Expires = v.m.expiry(content.Created)
 	keep := content.Expires
 	if content.Empty() {
-		keep = now.Add(markTime)
+		keep = time.Now().Add(markTime)
 	}
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)

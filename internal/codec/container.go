@@ -35,8 +35,8 @@ type Container struct {
 	Expires   time.Time
 	Permanent bool
 
+	packedCount   uint32  // of packedEntries
 	packedEntries string  // in place of entries
-	packedCount   uint64  // of them
 	packedFlashes string  // in place of flashes
 	entries       []Entry // sorted by key, each key once
 	flashes       []Flash // oldest first
@@ -76,7 +76,7 @@ func (c *Container) Fill(entries []Entry, flashes []Flash) {
 }
 
 // Len returns the number of entries.
-func (c *Container) Len() int { return int(c.packedCount) + len(c.entries) } //nolint:gosec // no more than the bytes parsed
+func (c *Container) Len() int { return int(c.packedCount) + len(c.entries) }
 
 // Empty tells whether nothing is in the container that is worth storing.
 func (c *Container) Empty() bool { return c.Len() == 0 && c.packedFlashes == "" && len(c.flashes) == 0 }
@@ -129,14 +129,16 @@ func (c *Container) Delete(key string) {
 // AddFlashes adds messages after those that are there.
 func (c *Container) AddFlashes(f ...Flash) { c.flashes = append(c.Flashes(), f...) }
 
-// HasFlash tells whether the flash with this id is there.
-func (c *Container) HasFlash(id uint64) bool {
-	return slices.ContainsFunc(c.Flashes(), func(f Flash) bool { return f.ID == id })
-}
-
-// DeleteFlash removes the flash with this id, if it is there.
-func (c *Container) DeleteFlash(id uint64) {
-	c.flashes = slices.DeleteFunc(c.Flashes(), func(f Flash) bool { return f.ID == id })
+// DeleteFlashes removes the flashes for which gone says so; it asks once for
+// each. What [Container.Flashes] has returned before stays as it is.
+func (c *Container) DeleteFlashes(gone func(Flash) bool) {
+	before := c.Flashes()
+	c.flashes = nil
+	for _, f := range before {
+		if !gone(f) {
+			c.flashes = append(c.flashes, f)
+		}
+	}
 }
 
 func (c *Container) index(key string) (int, bool) {
@@ -208,13 +210,13 @@ func Parse(data string) (Container, error) {
 	created := p.bytes(8)
 	lifetime := p.uvarint()
 	count := p.uvarint()
-	if p.failed || head[0]&^flagPermanent != format || lifetime > maxLifetime || count > uint64(len(p.rest)) {
+	if p.failed || head[0]&^flagPermanent != format || lifetime > maxLifetime || count > min(uint64(len(p.rest)), math.MaxUint32) {
 		return Container{}, errDamaged
 	}
 	c := Container{
 		Created:     time.Unix(0, int64(bigEndian(created))),
 		Permanent:   head[0]&flagPermanent != 0,
-		packedCount: count,
+		packedCount: uint32(count),
 	}
 	c.Expires = c.Created.Add(time.Duration(lifetime) * time.Millisecond)
 	entries := p.rest

@@ -109,13 +109,13 @@ func TestContainer_flashes(t *testing.T) {
 		t.Error("a new container is not empty")
 	}
 	c.Fill(c.Entries(), []codec.Flash{{ID: 1, Raw: "1"}, {ID: 2, Raw: "2"}, {ID: 3, Raw: "3"}})
-	c.DeleteFlash(2)
-	c.DeleteFlash(7)
+	before := c.Flashes()
+	c.DeleteFlashes(func(f codec.Flash) bool { return f.ID == 2 || f.ID == 7 })
 	if want := []codec.Flash{{ID: 1, Raw: "1"}, {ID: 3, Raw: "3"}}; !slices.Equal(c.Flashes(), want) {
 		t.Errorf("got %v, want %v", c.Flashes(), want)
 	}
-	if c.HasFlash(2) || !c.HasFlash(3) {
-		t.Errorf("HasFlash: got %v and %v, want false and true", c.HasFlash(2), c.HasFlash(3))
+	if want := []codec.Flash{{ID: 1, Raw: "1"}, {ID: 2, Raw: "2"}, {ID: 3, Raw: "3"}}; !slices.Equal(before, want) {
+		t.Errorf("those returned before: got %v, want %v", before, want)
 	}
 	if c.Empty() {
 		t.Error("a container with flashes is empty")
