@@ -29,7 +29,7 @@ func TestDocs_namedTests(t *testing.T) {
 				t.Errorf("%s names %s, which does not exist", page, name)
 			}
 		}
-		for _, command := range regexp.MustCompile("go test [^`\n]*").FindAllString(text, -1) {
+		for _, command := range regexp.MustCompile("(?:cd [^ `]+ && )?go test [^`\n]*").FindAllString(text, -1) {
 			found++
 			checkCommand(t, page, command, functions)
 		}
@@ -45,24 +45,57 @@ func TestDocs_namedTests(t *testing.T) {
 }
 
 // checkCommand wants each pattern of a go test to match a function of the
-// package that it names.
+// packages that it names.
 func checkCommand(t *testing.T, page, command string, functions map[string][]string) {
 	t.Helper()
-	args := strings.Fields(command)
-	dir := filepath.Clean(args[len(args)-1])
-	if !strings.HasPrefix(args[len(args)-1], ".") || functions[dir] == nil {
+	packages, patterns := readCommand(command)
+	names := functionsIn(functions, packages)
+	if names == nil {
 		t.Errorf("%s: %q names no package with tests", page, command)
-		return
 	}
-	for i, flag := range args {
-		if !slices.Contains([]string{"-run", "-fuzz", "-bench"}, flag) || args[i+1] == "'^$'" {
-			continue
-		}
-		pattern, _, _ := strings.Cut(strings.Trim(args[i+1], "'"), "/")
-		if !slices.ContainsFunc(functions[dir], regexp.MustCompile(pattern).MatchString) {
+	for _, pattern := range patterns {
+		name, _, _ := strings.Cut(pattern, "/") // the rest is for subtests
+		if !slices.ContainsFunc(names, regexp.MustCompile(name).MatchString) {
 			t.Errorf("%s: %q runs nothing", page, command)
 		}
 	}
+}
+
+// readCommand tells where a go test looks and for what.
+func readCommand(command string) (packages string, patterns []string) {
+	module, packages := ".", "."
+	before, after, _ := strings.Cut(command, "go test")
+	if dir, ok := strings.CutPrefix(before, "cd "); ok {
+		module = strings.TrimSuffix(dir, " && ")
+	}
+	flag := ""
+	for arg := range strings.FieldsSeq(strings.ReplaceAll(after, "=", " ")) {
+		switch flag {
+		case "-C":
+			module = arg
+		case "-run", "-fuzz", "-bench":
+			if pattern := strings.Trim(arg, "'"); pattern != "^$" { // none
+				patterns = append(patterns, pattern)
+			}
+		default:
+			if strings.HasPrefix(arg, ".") {
+				packages = arg
+			}
+		}
+		flag = arg
+	}
+	return filepath.Join(module, packages), patterns
+}
+
+// functionsIn gives the functions of a directory, or with /... of all below.
+func functionsIn(functions map[string][]string, packages string) (names []string) {
+	top, all := strings.CutSuffix(packages, "...")
+	for dir, some := range functions {
+		if dir == packages || all && strings.HasPrefix(dir+"/", strings.TrimPrefix(top, "./")) {
+			names = append(names, some...)
+		}
+	}
+	return names
 }
 
 // TestDocs_makeTargets wants a rule behind every make command.
