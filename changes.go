@@ -14,7 +14,7 @@ import (
 // it only tells whether there is anything to save: that saves a log-in 8 % of
 // its time.
 type changes struct {
-	replayed  bool // so the details matter
+	detailed  bool // a server store will replay it, or a log tell of it
 	other     bool // something was done besides adding flashes
 	cleared   bool // everything from before is gone
 	permanent *bool
@@ -42,12 +42,12 @@ type updateFunc func(old string, found bool) (raw string, err error)
 func (d *changes) any() bool { return d.other || d.kept > 0 }
 
 // reset forgets it all.
-func (d *changes) reset() { *d = changes{replayed: d.replayed} }
+func (d *changes) reset() { *d = changes{detailed: d.detailed} }
 
 // note tells whether to note the details of what was done.
 func (d *changes) note() bool {
 	d.other = true
-	return d.replayed
+	return d.detailed
 }
 
 // replay takes what the request added from the content it saw, and does all

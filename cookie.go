@@ -134,21 +134,21 @@ func newSealedCookie(c *config) (*sealedCookie, error) {
 
 func (k *sealedCookie) load(_ context.Context, s *Session, value string) error {
 	if len(value) > maxSetCookie { // before it is decoded
-		return ErrInvalid
+		return errSpelling
 	}
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
-		return ErrInvalid
+		return errSpelling
 	}
 	plaintext, _, err := k.sealer.Open(box[len(box):], box, k.bound)
 	if err != nil {
-		return ErrInvalid
+		return errSeal
 	}
 	content, err := codec.Parse(string(plaintext))
 	if err != nil {
-		return ErrInvalid
+		return errContent
 	}
 	if s.m.expired(&content) {
 		return ErrExpired
@@ -203,18 +203,18 @@ func newFlaskCookie(secrets []string) *flaskCookie {
 
 func (k *flaskCookie) load(_ context.Context, s *Session, value string) error {
 	if len(value) > maxSetCookie { // before it is decoded
-		return ErrInvalid
+		return errSpelling
 	}
 	text, signed, err := k.signer.Open(value, time.Now(), s.m.Lifetime)
 	if errors.Is(err, flask.ErrExpired) {
 		return ErrExpired
 	}
 	if err != nil {
-		return ErrInvalid
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	parsed, err := flask.Parse(text)
 	if err != nil {
-		return ErrInvalid
+		return errContent
 	}
 	s.content = codec.Container{
 		Created: signed, // of the last write; Flask keeps no other time

@@ -21,6 +21,9 @@ var (
 	// ErrUnknown: the cookie is genuine, but the store does not hold its
 	// session any more: logged out, renewed, evicted, or lost in a restart.
 	ErrUnknown = errors.New("ginsession: the session is not in the store")
+
+	// ErrRevoked: the app's [WithValidator] does not accept the session.
+	ErrRevoked = errors.New("ginsession: the session was revoked")
 )
 
 // What goes wrong with saving; see [Session.Err] and [WithErrorHandler].
@@ -37,7 +40,8 @@ var (
 	// response's headers had left.
 	ErrLate = errors.New("ginsession: too late to set the session cookie")
 
-	// ErrUnavailable: the store does not answer. It wraps the cause.
+	// ErrUnavailable: the store does not answer, or [WithValidator] cannot
+	// tell. It wraps the cause.
 	ErrUnavailable = errors.New("ginsession: the session store is unavailable")
 )
 
@@ -64,10 +68,28 @@ func (e *ConfigError) Error() string {
 
 var errLate = fmt.Errorf("%w: change it before the response is flushed, hijacked or 64 KiB long", ErrLate)
 
-// rejection tells whether err says that a cookie is not accepted, rather than
-// that nobody knows.
-func rejection(err error) bool {
-	return errors.Is(err, ErrExpired) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnknown)
+var errValidator = fmt.Errorf("%w: the function given to WithValidator has panicked", ErrUnavailable)
+
+// What a log says beyond the sentinels about a cookie that is not accepted.
+var (
+	errSpelling = fmt.Errorf("%w: it is not spelled like one", ErrInvalid)
+	errSeal     = fmt.Errorf("%w: no secret opens it under this name; forged, damaged, or made with another secret, name or kind of storage", ErrInvalid)
+	errContent  = fmt.Errorf("%w: it opens, and holds no session", ErrInvalid)
+	errRecord   = fmt.Errorf("%w: it is genuine, but its record in the store is not", ErrInvalid)
+	errGone     = fmt.Errorf("%w: evicted, expired, or lost in a restart", ErrUnknown)
+	errOver     = fmt.Errorf("%w: it was renewed or destroyed", ErrUnknown)
+	errTooMany  = fmt.Errorf("%w: nor are those of the other cookies, and no more are looked up", ErrUnknown)
+)
+
+// rejection gives the sentinel where err says that a cookie is not accepted,
+// and nil where it says that nobody knows.
+func rejection(err error) error {
+	for _, sentinel := range []error{ErrExpired, ErrInvalid, ErrUnknown, ErrRevoked} {
+		if errors.Is(err, sentinel) {
+			return sentinel
+		}
+	}
+	return nil
 }
 
 // statusFor is the status of the page that takes the response's place.

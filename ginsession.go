@@ -116,6 +116,7 @@ func (m *manager) handle(c *gin.Context) {
 
 	// 4. Commit, then let go of what was held back. A panic never comes here.
 	s.writer.finish()
+	s.log.write(c, s)
 }
 
 func (m *manager) leave(c *gin.Context, s *Session, outer any) {

@@ -1,8 +1,10 @@
 package ginsession
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -194,6 +196,45 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 	return func(c *config) { c.errorHandler = h }
 }
 
+// WithValidator lets the app end sessions that it cannot reach: those of a user
+// whose password has changed, or whose account is closed, wherever they are
+// logged in. Whenever a request reads a session that came with it, valid is
+// asked first. Where it says false, the request gets a fresh session, and
+// [Session.Rejected] says [ErrRevoked]. Where it returns an error, nobody
+// knows: the request gets [ErrUnavailable] and status 503, not an anonymous
+// session.
+//
+//	ginsession.WithValidator(func(ctx context.Context, s *ginsession.Session) (bool, error) {
+//		since, err := users.LoggedOutEverywhere(ctx, s.GetInt("user_id"))
+//		return s.CreatedAt().After(since), err
+//	})
+//
+// It works for cookies too, and is how a copy of one is refused. A handler that
+// logs a user out everywhere but here reads the session, notes the moment, and
+// then calls [Session.Renew]. With [WithFlaskCookie] every write moves CreatedAt: keep the time of the
+// log-in in the session there.
+//
+// The session given to valid can only be read; changing it panics. ctx is the
+// request's, but does not end when the client hangs up. valid runs once in a
+// request that uses its session and never in others, on the way of the request:
+// keep it fast. It is called from many goroutines at once. The default, nil,
+// accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
+func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Option {
+	return func(c *config) { c.validator = valid }
+}
+
+// WithLogger logs a line for each request that has changed its session, was
+// refused one, or could not save it: the cookie's name, the route, which check
+// the cookie failed, the keys that were changed, the bytes of the Set-Cookie
+// line or the record, and how long the store took. Never a value, an id or a
+// secret. Levels are Info, Warn and Error.
+//
+// Without this option the lines go to [slog.Default] in Gin's debug mode, and
+// nowhere in its other modes. nil turns them off.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) { c.logger, c.unlogged = logger, logger == nil }
+}
+
 const (
 	minSecret       = 32 // bytes
 	minFlaskSecret  = 16 // bytes; what Flask apps have
@@ -222,6 +263,9 @@ type config struct {
 	named        bool
 	prefixed     bool
 	errorHandler func(*gin.Context, error)
+	validator    func(context.Context, *Session) (bool, error)
+	logger       *slog.Logger
+	unlogged     bool // WithLogger(nil)
 
 	storeOption string // the option that chose a store
 	makeStore   func(*config) Store

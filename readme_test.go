@@ -99,15 +99,14 @@ func readmeBlocks(t *testing.T, language string) []string {
 	return blocks
 }
 
-// wholeFile makes a file of a snippet. Its parameters are what the text around
-// the snippets takes for granted.
+// wholeFile makes a file of a snippet.
 func wholeFile(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return block
 	}
 	imports := []string{"github.com/gin-gonic/gin", "github.com/ginsession/ginsession"}
-	for _, path := range []string{"errors", "fmt", "net/http", "time"} {
-		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.`).MatchString(block) {
+	for _, path := range []string{"context", "errors", "fmt", "net/http", "time"} {
+		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.`).MatchString(params + block) {
 			imports = append(imports, path)
 		}
 	}
@@ -116,10 +115,14 @@ func wholeFile(block string) string {
 	for _, path := range imports {
 		fmt.Fprintf(&b, "import %q\n", path)
 	}
-	b.WriteString("func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, oldSecret string,\n" +
-		"\tcheckPassword func(name, password string) (id int, ok bool)) {\n" + block + "}\n")
-	return b.String()
+	return b.String() + params + block + "}\n"
 }
+
+// params are what the text around the snippets takes for granted.
+const params = `func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, oldSecret string,
+	checkPassword func(name, password string) (id int, ok bool),
+	loggedOutEverywhere func(ctx context.Context, userID int) (time.Time, error)) {
+`
 
 // goTool runs a subcommand of go on packages in a module of their own, which
 // requires this one.

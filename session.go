@@ -1,6 +1,7 @@
 package ginsession
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,6 +34,7 @@ type Session struct {
 	request *http.Request
 	writer  writer
 	over    atomic.Bool // the request is
+	log     *log        // nil: nothing is logged
 
 	mu          sync.Mutex // guards all below
 	headersGone bool
@@ -68,10 +70,11 @@ type state struct {
 	modified     bool
 	settled      bool // Save has returned an error, and nothing has changed since
 	migratedAway bool // the Flask cookie is of no more use
+	readOnly     bool // it is shown to [WithValidator]
 }
 
 func newSession(m *manager, c *gin.Context) *Session {
-	s := &Session{m: m, request: c.Request}
+	s := &Session{m: m, request: c.Request, log: m.newLog()}
 	s.writer.enter(s, c)
 	return s
 }
@@ -456,8 +459,9 @@ func (s *Session) ID() string {
 }
 
 // Rejected returns why the cookie that came was not accepted: [ErrExpired],
-// [ErrInvalid] or [ErrUnknown]. It is nil where none came or one was accepted.
-// A rejected cookie is no error of the request: it gets a fresh session.
+// [ErrInvalid], [ErrUnknown] or [ErrRevoked]. It is nil where none came or one
+// was accepted. A rejected cookie is no error of the request: it gets a fresh
+// session. [WithLogger] tells which check it failed.
 func (s *Session) Rejected() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -487,7 +491,7 @@ func (s *Session) Err() error {
 func (s *Session) Save() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == nil {
+	if s.state == nil || s.readOnly {
 		return nil
 	}
 	s.headersGone = s.headersGone || s.writer.gone()
@@ -542,20 +546,17 @@ func (s *Session) load() {
 	if s.state != nil {
 		return
 	}
-	s.state = &state{did: changes{replayed: s.m.store != nil}}
+	s.state = &state{did: changes{detailed: s.m.store != nil || s.log != nil}}
 	for value := range s.m.cookie.values(s.request.Header) {
+		start := s.log.now()
 		err := s.m.storage.load(s.request.Context(), s, value)
-		if err == nil {
+		s.log.took(start)
+		if s.accept(err) {
 			s.came, s.held, s.rejected = !s.content.Empty(), true, nil
 			return
 		}
-		if !rejection(err) {
-			s.broken = err
-			s.fail(err)
+		if s.broken != nil {
 			break
-		}
-		if s.rejected == nil || errors.Is(err, ErrExpired) { // which says more than that another was not ours
-			s.rejected = err
 		}
 	}
 	if s.broken != nil || s.at.ended || !s.migrate() {
@@ -563,38 +564,87 @@ func (s *Session) load() {
 	}
 }
 
-// migrate takes over the session in a Flask cookie, for [WithFlaskMigration].
+// migrate takes over the session in the first Flask cookie that is good, for
+// [WithFlaskMigration].
 func (s *Session) migrate() bool {
-	if !s.loadFlask(s) {
-		return false
-	}
-	s.came, s.migrated, s.rejected = !s.content.Empty(), true, nil
-	return true
-}
-
-// loadFlask fills in the session in the first Flask cookie that is good.
-func (s *Session) loadFlask(into *Session) bool {
 	if s.m.flask == nil {
 		return false
 	}
 	for value := range s.m.flaskCookie.values(s.request.Header) {
-		if s.m.flask.load(s.request.Context(), into, value) == nil {
+		if s.m.flask.load(s.request.Context(), s, value) == nil && s.accept(nil) {
+			s.came, s.migrated, s.rejected = !s.content.Empty(), true, nil
 			return true
 		}
 	}
 	return false
 }
 
+// accept tells whether a cookie's session counts, once a storage has loaded it.
+// Where it does not, accept notes why, and nothing of that session is left.
+func (s *Session) accept(err error) bool {
+	if err == nil {
+		err = s.validate()
+	}
+	if err == nil {
+		return true
+	}
+	s.content, s.flaskPermanent, s.at = codec.Container{}, "", handle{ended: s.at.ended}
+	why := rejection(err)
+	if why == nil {
+		s.broken = err
+		s.fail(err)
+	} else if s.rejected == nil || errors.Is(why, ErrExpired) || errors.Is(why, ErrRevoked) { // which say more than that another was not ours
+		s.rejected = why
+		s.log.refuse(err)
+	}
+	return false
+}
+
+// validate asks the app whether a session still counts, for [WithValidator].
+// Until it has said so, nobody knows, and nothing of the session shows: also
+// where it panics.
+func (s *Session) validate() error {
+	if s.m.validator == nil || s.content.Empty() {
+		return nil
+	}
+	content := s.content
+	s.content, s.broken = codec.Container{}, errValidator
+	shown := &Session{m: s.m, request: s.request}
+	shown.state = &state{content: content.Clone(), at: s.at, came: true, held: true, readOnly: true}
+	valid, err := s.m.validator(context.WithoutCancel(s.request.Context()), shown)
+	s.content, s.broken = content, nil
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: WithValidator: %w", ErrUnavailable, err)
+	case !valid:
+		return ErrRevoked
+	}
+	return nil
+}
+
 // leaveFlask notes that a Flask cookie has to go, if there is one: what it
 // holds was taken over, now or in an earlier request, and it must not bring a
 // session back that is logged out.
 func (s *Session) leaveFlask() {
-	s.migratedAway = s.migratedAway || s.migrated ||
-		s.m.cookie.name != flaskName && s.loadFlask(&Session{m: s.m, state: new(state)})
+	s.migratedAway = s.migratedAway || s.migrated || s.m.flask != nil && s.m.cookie.name != flaskName && s.flaskCame()
+}
+
+// flaskCame tells whether a good Flask cookie came.
+func (s *Session) flaskCame() bool {
+	for value := range s.m.flaskCookie.values(s.request.Header) {
+		nobody := &Session{m: s.m, state: new(state)}
+		if s.m.flask.load(s.request.Context(), nobody, value) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // change notes that there is something to save.
 func (s *Session) change() {
+	if s.readOnly {
+		panic("ginsession: the function given to WithValidator has changed the session, which it may only read")
+	}
 	s.modified, s.settled = true, false
 	if s.headersGone && s.m.store == nil {
 		s.fail(errLate) // a cookie cannot be saved any more
@@ -654,7 +704,9 @@ func (s *Session) tryCommit() error {
 }
 
 func (s *Session) store() error {
+	noted, start := s.log.note(s), s.log.now()
 	line, err := s.m.storage.commit(s.request.Context(), s)
+	s.log.took(start)
 	ended := errors.Is(err, errEnded)
 	if errors.Is(err, ErrUnavailable) {
 		s.broken = err // it may be saved; a second try could count an update twice
@@ -666,6 +718,9 @@ func (s *Session) store() error {
 		s.setCookie = line
 	}
 	s.leaveFlask()
+	if noted && !ended {
+		s.log.save(s)
+	}
 	s.did.reset()
 	s.renewed, s.destroyed = false, false
 	s.migrated = false

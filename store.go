@@ -117,20 +117,20 @@ func newServerStorage(m *manager, store Store) (*serverStorage, error) {
 func (v *serverStorage) load(ctx context.Context, s *Session, value string) error {
 	ctx = context.WithoutCancel(ctx)
 	if len(value) != seal.TextLen(idSize) { // before it is decoded
-		return ErrInvalid
+		return errSeal
 	}
 	if s.lookups == maxLookups {
-		return ErrUnknown
+		return errTooMany
 	}
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
-		return ErrInvalid
+		return errSpelling
 	}
 	id, current, err := v.ids.Open(box[len(box):], box, v.bound)
 	if err != nil {
-		return ErrInvalid
+		return errSeal
 	}
 	s.lookups++
 	at := handleOf(string(id))
@@ -138,7 +138,7 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 	content, err := v.fetch(ctx, &at)
 	if errors.Is(err, errEnded) {
 		s.at.ended = true
-		return ErrUnknown
+		return errOver
 	}
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container, error) {
 	record, err := v.store.Load(ctx, at.name)
 	if errors.Is(err, ErrNotFound) {
-		return codec.Container{}, ErrUnknown
+		return codec.Container{}, errGone
 	}
 	if err != nil {
 		return codec.Container{}, unavailable(err)
@@ -161,14 +161,14 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 	defer scratches.Put(buf)
 	plaintext, _, err := v.records.Open(buf[:0], record.Data, v.boundRecord(at))
 	if err != nil {
-		return codec.Container{}, ErrInvalid
+		return codec.Container{}, errRecord
 	}
 	if string(plaintext) == markEnded {
 		return codec.Container{}, errEnded
 	}
 	content, err := codec.Parse(string(plaintext))
 	if err != nil {
-		return codec.Container{}, ErrInvalid
+		return codec.Container{}, errRecord
 	}
 	if v.m.expired(&content) {
 		return codec.Container{}, ErrExpired
@@ -234,7 +234,7 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 		s.content, s.held, s.rejected = v.m.fresh(), false, ErrUnknown
 		return false, err
 	}
-	if err != nil && !rejection(err) {
+	if err != nil && rejection(err) == nil {
 		return false, err
 	}
 	if !held {
@@ -375,7 +375,7 @@ func (v *serverStorage) end(ctx context.Context, at handle) error {
 		}
 		if _, err := v.fetch(ctx, &at); errors.Is(err, errEnded) || errors.Is(err, ErrUnknown) {
 			return nil
-		} else if err != nil && !rejection(err) {
+		} else if err != nil && rejection(err) == nil {
 			return err
 		}
 	}

@@ -68,6 +68,13 @@ func (c *Container) Flashes() []Flash {
 	return c.flashes
 }
 
+// Clone returns a copy that shares nothing that can change.
+func (c *Container) Clone() Container {
+	copied := *c
+	copied.entries, copied.flashes = slices.Clone(c.entries), slices.Clone(c.flashes)
+	return copied
+}
+
 // Fill puts these in place of all entries and flashes. The entries are sorted by
 // key, each key once.
 func (c *Container) Fill(entries []Entry, flashes []Flash) {

@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -33,6 +34,12 @@ var (
 
 	// ErrExpired says that it was signed too long ago, or in the future.
 	ErrExpired = errors.New("flask: the session cookie is too old")
+)
+
+var (
+	errSignature = fmt.Errorf("%w: no secret has signed it", ErrInvalid)
+	errTime      = fmt.Errorf("%w: it is signed, and its time is none", ErrInvalid)
+	errPayload   = fmt.Errorf("%w: it is signed, and its payload does not decode or inflates to more than 1 MiB", ErrInvalid)
 )
 
 // Signer signs with the first secret and accepts the signatures of all of
@@ -68,14 +75,14 @@ func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json 
 	// 1. The signature, before anything else is believed.
 	text, signature, ok := cutLast(cookie)
 	if !ok || !s.verifies(text, signature) {
-		return nil, time.Time{}, ErrInvalid
+		return nil, time.Time{}, errSignature
 	}
 
 	// 2. The time.
 	payload, seconds, ok := cutLast(text)
 	when, err := decode(seconds)
 	if !ok || err != nil || len(when) > 6 {
-		return nil, time.Time{}, ErrInvalid
+		return nil, time.Time{}, errTime
 	}
 	signed = time.Unix(bigEndian(when), 0)
 	if age := now.Unix() - signed.Unix(); age < 0 || age > int64(maxAge/time.Second) {
@@ -89,7 +96,7 @@ func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json 
 		json, err = inflate(json)
 	}
 	if err != nil {
-		return nil, signed, ErrInvalid
+		return nil, signed, errPayload
 	}
 	return json, signed, nil
 }

@@ -1,0 +1,196 @@
+package ginsession_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+)
+
+// logTo returns an option that logs to what lines returns: without times, and
+// with every duration as "1ms".
+func logTo() (opt ginsession.Option, lines func() []string) {
+	var b bytes.Buffer
+	tidy := func(_ []string, a slog.Attr) slog.Attr {
+		switch {
+		case a.Key == slog.TimeKey:
+			return slog.Attr{}
+		case a.Value.Kind() == slog.KindDuration:
+			return slog.Duration(a.Key, time.Millisecond)
+		}
+		return a
+	}
+	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: tidy}))
+	return ginsession.WithLogger(logger), func() []string {
+		defer b.Reset()
+		return slices.DeleteFunc(strings.Split(b.String(), "\n"), func(line string) bool { return line == "" })
+	}
+}
+
+func TestLog(t *testing.T) {
+	const head = `cookie=__Host-session request="GET /" `
+	fill := func(s *ginsession.Session) {
+		s.Set("b", "a value")
+		s.Set("a", 1)
+		s.AddFlash("a message", "")
+	}
+	rows := []struct {
+		name string
+		do   func(*ginsession.Session)
+		want string
+	}{
+		{"nothing", func(*ginsession.Session) {}, ""},
+		{"read", func(s *ginsession.Session) { s.Keys() }, ""},
+		{"the same again", func(s *ginsession.Session) { s.Set("a", 1) }, ""},
+		{"set and delete", func(s *ginsession.Session) { s.Set("c", 1); s.Delete("a") }, `level=INFO msg="session changed" ` + head + `keys="[a c]" bytes=N`},
+		{"update", func(s *ginsession.Session) { ginsession.Update(s, "a", func(n int) int { return n + 1 }) }, `level=INFO msg="session changed" ` + head + `keys=[a] bytes=N`},
+		{"flashes", func(s *ginsession.Session) { s.Flashes(); s.AddFlash("x", ""); s.AddFlash("y", "") }, `level=INFO msg="session changed" ` + head + `flashes_added=2 flashes_taken=1 bytes=N`},
+		{"renewed", func(s *ginsession.Session) { s.Renew(); s.SetPermanent(true) }, `level=INFO msg="session changed" ` + head + `did="[renewed permanent]" bytes=N`},
+		{"cleared", func(s *ginsession.Session) { s.Clear(); s.Set("c", 1) }, `level=INFO msg="session changed" ` + head + `did="[cleared permanent]" keys=[c] bytes=N`},
+		{"destroyed", (*ginsession.Session).Destroy, `level=INFO msg="session changed" ` + head + `did=[destroyed] bytes=N`},
+		{"saved twice", func(s *ginsession.Session) { s.Set("c", 1); _ = s.Save(); s.Set("c", 2); s.Set("d", 1) }, `level=INFO msg="session changed" ` + head + `keys="[c d]" bytes=N`},
+		{"not saved", func(s *ginsession.Session) { s.Set("c", strings.Repeat("x", 5000)) }, `level=ERROR msg="session not saved" ` + head + `error="ginsession: the session is too large to store: ` +
+			`its Set-Cookie line has N bytes, and browsers need take no more than N; keep less in it" keys=[c]`},
+	}
+	for _, row := range rows {
+		opt, lines := logTo()
+		h := mustNew(t, secret, opt)
+		k := with(t, h, nil, fill).Result().Cookies()
+		if first := lines(); len(first) != 1 || !strings.Contains(first[0], `keys="[a b]" flashes_added=1`) {
+			t.Fatalf("log-in: got %q", first)
+		}
+		with(t, h, k, row.do)
+		got := regexp.MustCompile(`(bytes=|has |than )\d+`).ReplaceAllString(strings.Join(lines(), "\n"), "${1}N")
+		if got != row.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", row.name, got, row.want)
+		}
+	}
+}
+
+func TestLog_server(t *testing.T) {
+	opt, lines := logTo()
+	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	with(t, h, nil, func(s *ginsession.Session) { s.Set("a", 1) })
+	want := regexp.MustCompile(`^level=INFO msg="session changed" cookie=__Host-session request="GET /" keys=\[a\] bytes=\d+ store=1ms$`)
+	if got := lines(); len(got) != 1 || !want.MatchString(got[0]) {
+		t.Errorf("got %q, want one line like %s", got, want)
+	}
+}
+
+// TestLog_refused: the reason names the check, and the one that says most wins.
+func TestLog_refused(t *testing.T) { synctest.Test(t, testLogRefused) }
+
+func testLogRefused(t *testing.T) {
+	good := cookieOf(t, mustNew(t, secret), "ann").Value
+	expired := cookieOf(t, mustNew(t, secret, ginsession.WithLifetime(time.Hour)), "ann").Value
+	time.Sleep(time.Hour) // on the test's own clock
+	server := cookieOf(t, mustNew(t, secret, ginsession.WithStore(newMem())), "ann").Value
+	const name = "__Host-session"
+	rows := []struct{ value, why string }{
+		{"a b", "not spelled like one"},
+		{strings.Repeat("a", 5000), "not spelled like one"},
+		{good[1:], "not spelled like one"},
+		{good[:len(good)-4] + "AAAA", "no secret opens it"},
+		{cookieOf(t, mustNew(t, otherSecret), "ann").Value, "no secret opens it"},
+		{server, "no secret opens it"},
+		{ginsession.SealCookie(secret, name, "no container"), "holds no session"},
+		{expired, "expired"},
+		{expired + "; " + name + "=x", "expired"},
+	}
+	for _, row := range rows {
+		opt, lines := logTo()
+		h := mustNew(t, secret, opt)
+		r := gin.New()
+		r.Use(h)
+		r.GET("/page/:secret", func(c *gin.Context) { ginsession.From(c).Keys() })
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/page/of-a-user?token=1", nil)
+		req.Header.Set("Cookie", name+"="+row.value)
+		r.ServeHTTP(httptest.NewRecorder(), req)
+		got := lines()
+		if len(got) != 1 || !strings.HasPrefix(got[0], `level=WARN msg="session refused" cookie=`+name+` request="GET /page/:secret" why="ginsession: `) || !strings.Contains(got[0], row.why) {
+			t.Errorf("%.20s: got %q, want a line that says %q", row.value, got, row.why)
+		}
+	}
+
+	opt, lines := logTo()
+	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	look(t, h, &http.Cookie{Name: name, Value: server})
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], "evicted, expired, or lost") {
+		t.Errorf("record gone: got %q", got)
+	}
+	k := cookieOf(t, h, "ann")
+	with(t, h, []*http.Cookie{k}, (*ginsession.Session).Destroy)
+	lines()
+	look(t, h, k)
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], "it was renewed or destroyed") {
+		t.Errorf("ended: got %q", got)
+	}
+}
+
+// TestLog_modes: without the option, only Gin's debug mode logs.
+func TestLog_modes(t *testing.T) {
+	var b bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
+	mode := gin.Mode()
+	defer func() { slog.SetDefault(before); gin.SetMode(mode) }()
+	opt, lines := logTo()
+	for _, row := range []struct {
+		mode       string
+		opts       []ginsession.Option
+		byDefault  bool
+		explicitly int
+	}{
+		{gin.DebugMode, nil, true, 0},
+		{gin.ReleaseMode, nil, false, 0},
+		{gin.TestMode, nil, false, 0},
+		{gin.DebugMode, []ginsession.Option{ginsession.WithLogger(nil)}, false, 0},
+		{gin.ReleaseMode, []ginsession.Option{opt}, false, 1},
+		{gin.DebugMode, []ginsession.Option{opt}, false, 1},
+		{gin.DebugMode, []ginsession.Option{ginsession.WithLogger(nil), opt}, false, 1},
+	} {
+		b.Reset()
+		gin.SetMode(gin.TestMode) // else gin prints its routes
+		h := mustNew(t, secret, row.opts...)
+		r := gin.New()
+		r.Use(func(*gin.Context) { gin.SetMode(row.mode) }, h)
+		r.GET("/", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
+		do(t, r, http.MethodGet, "/")
+		if got := strings.Contains(b.String(), "session changed"); got != row.byDefault || len(lines()) != row.explicitly {
+			t.Errorf("%s: got %t, want %t, and %d lines to the logger", row.mode, got, row.byDefault, row.explicitly)
+		}
+	}
+}
+
+// TestLog_keepsSecrets: no value, message, id or secret in any line.
+func TestLog_keepsSecrets(t *testing.T) {
+	opt, lines := logTo()
+	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	w := with(t, h, nil, func(s *ginsession.Session) {
+		s.Set("user", "the value")
+		s.AddFlash("the message", "the category")
+	})
+	k := w.Result().Cookies()
+	var id string
+	with(t, h, k, func(s *ginsession.Session) { id = s.ID(); s.Renew() })
+	with(t, h, k, func(s *ginsession.Session) { s.Set("user", func() {}) })
+	all := strings.Join(lines(), "\n")
+	if strings.Count(all, "\n") < 2 {
+		t.Fatalf("got too few lines: %s", all)
+	}
+	for _, hidden := range []string{"the value", "the message", "the category", secret, id, k[0].Value} {
+		if strings.Contains(all, hidden) {
+			t.Errorf("the log shows %q: %s", hidden, all)
+		}
+	}
+}
