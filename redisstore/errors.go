@@ -39,6 +39,12 @@ var inScript = regexp.MustCompile(`: -([A-Z]+) `)
 // explain makes a [ginsession.ErrUnavailable] of an error of the client: what
 // to do first, and then the error itself.
 func (s *Store) explain(err error) error {
+	// A client of a Cluster that finds a master dead would keep asking it for
+	// up to a minute, whoever has taken its place. It reloads five times a
+	// second at most.
+	if c, ok := s.client.(interface{ ReloadState(context.Context) }); ok {
+		c.ReloadState(context.Background())
+	}
 	var server redis.Error
 	switch {
 	case errors.As(err, &server):
@@ -55,6 +61,9 @@ func advise(text string) string {
 	code, _, _ := strings.Cut(text, " ")
 	if match := inScript.FindStringSubmatch(text); match != nil {
 		code = match[1]
+	}
+	if strings.Contains(text, "The user executing the script can't") { // Redis 7.0's NOPERM inside a script
+		code = "NOPERM"
 	}
 	if way, known := advice[code]; known {
 		return way

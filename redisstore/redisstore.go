@@ -111,7 +111,7 @@ func within[T any](ctx context.Context, s *Store, ask func(context.Context) (T, 
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if !s.patient {
-		return ask(ctx)
+		return calmly(ctx, ask)
 	}
 	type answer struct {
 		reply T
@@ -119,7 +119,7 @@ func within[T any](ctx context.Context, s *Store, ask func(context.Context) (T, 
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		reply, err := ask(ctx)
+		reply, err := calmly(ctx, ask)
 		answers <- answer{reply, err}
 	}()
 	select {
@@ -128,6 +128,18 @@ func within[T any](ctx context.Context, s *Store, ask func(context.Context) (T, 
 	case <-ctx.Done():
 		return reply, ctx.Err()
 	}
+}
+
+// calmly makes an error of a panic, which is what the client does at a reply
+// that claims to be longer than memory. Nobody could recover from it in a
+// goroutine of ours.
+func calmly[T any](ctx context.Context, ask func(context.Context) (T, error)) (reply T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("ginsession: the Redis client panicked: %v", p)
+		}
+	}()
+	return ask(ctx)
 }
 
 // value is a version and the data behind it, as it goes to the server. It

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,8 @@ import (
 func TestMain(m *testing.M) {
 	redistest.Quiet()
 	gin.SetMode(gin.TestMode)
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait for servers more than they compute
 	os.Exit(m.Run())
 }
 

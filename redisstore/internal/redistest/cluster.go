@@ -95,7 +95,7 @@ func (c *Cluster) AwaitFailover() {
 
 func (c *Cluster) running() (nodes []*Server) {
 	for _, n := range c.Nodes {
-		if n.cmd != nil {
+		if n.up() {
 			nodes = append(nodes, n)
 		}
 	}

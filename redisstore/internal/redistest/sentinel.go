@@ -105,9 +105,23 @@ func (s *Sentinels) AwaitMaster() {
 
 func (s *Sentinels) isMaster(addr string) bool {
 	for _, n := range s.Servers {
-		if n.Addr == addr && n.cmd != nil {
+		if n.Addr == addr && n.up() {
 			return n.Info("role") == "master"
 		}
 	}
 	return false
+}
+
+// AwaitReplicas waits until all servers but the master follow it.
+func (s *Sentinels) AwaitReplicas() {
+	s.tb.Helper()
+	s.AwaitMaster()
+	master := s.Master()
+	for _, n := range s.Servers {
+		if n != master && n.up() {
+			n.Await("it follows the master", func(r *redis.Client) bool {
+				return info(r, "role") == "slave" && info(r, "master_port") == master.Port() && info(r, "master_link_status") == "up"
+			})
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,7 @@ type Server struct {
 	plain string // the port without TLS
 	tls   *tls.Config
 	cmd   *exec.Cmd
+	still bool // paused
 }
 
 // Start runs redis-server without persistence; args are more settings, as in
@@ -102,11 +104,12 @@ func (s *Server) Restart() {
 	})
 }
 
-// Begin starts the process and does not wait.
-func (s *Server) Begin() {
+// Begin starts the process, for this once with more settings, and does not
+// wait.
+func (s *Server) Begin(more ...string) {
 	s.tb.Helper()
 	args := []string{"--port", s.plain, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "no"}
-	s.run(append(args, s.args...)...)
+	s.run(slices.Concat(args, s.args, more)...)
 }
 
 func (s *Server) run(args ...string) {
@@ -146,7 +149,7 @@ func (s *Server) log() string {
 // Client gives a client that retries nothing.
 func (s *Server) Client() *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
+		Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, // that many failures to dial make it pause for a second
 		DialTimeout: time.Second, ReadTimeout: 5 * time.Second,
 	})
 }
@@ -202,8 +205,11 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.cmd, s.still = nil, false
 }
+
+// up tells whether it runs and answers.
+func (s *Server) up() bool { return s.cmd != nil && !s.still }
 
 // Pause makes the process stop answering, with SIGSTOP, and waits until it has
 // stopped.
@@ -214,10 +220,14 @@ func (s *Server) Pause() {
 	if _, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		s.tb.Fatalf("redis-server does not stop: %v", err)
 	}
+	s.still = true
 }
 
 // Resume lets it go on, with SIGCONT.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() {
+	s.signal(syscall.SIGCONT)
+	s.still = false
+}
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.tb.Helper()
