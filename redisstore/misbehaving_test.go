@@ -41,6 +41,7 @@ func loseOnce(proxy *redistest.Proxy, verb string, cut int) {
 }
 
 func TestMisbehaving_cutAtEveryByte(t *testing.T) {
+	t.Parallel()
 	store, proxy := misbehaving(t, "?max_retries=-1")
 	const data = "data with \r\n$-1\r\n in it"
 	mustSave(t, store, "id", stored(data, nil))
@@ -63,6 +64,7 @@ func TestMisbehaving_cutAtEveryByte(t *testing.T) {
 // A write whose reply is lost, at any byte, is found out about and never done
 // twice: the client sends it again, and it knows itself.
 func TestMisbehaving_replyLost(t *testing.T) {
+	t.Parallel()
 	store, proxy := misbehaving(t, "")
 	for cut := range len("$5\r\nsaved\r\n") {
 		id := fmt.Sprint("id", cut)
@@ -154,6 +156,7 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 // Every tenth reply to a write is lost. What was acknowledged counts once;
 // where parallel writers leave it open whether a write was done, there is a 503.
 func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
+	t.Parallel()
 	store, proxy := misbehaving(t, "")
 	r := app(t, store)
 	_, _, cookie := get(r, "/set/x", "")
@@ -202,6 +205,7 @@ func wantCounted(t *testing.T, r http.Handler, cookie string, n int, before func
 // The server stops in the middle of increments, and the client sends each again
 // and again: all of it arrives when the server goes on.
 func TestMisbehaving_incrementsOverStalls(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	r := app(t, open(t, server.Addr+"?read_timeout=50ms"))
 	_, _, cookie := get(r, "/set/x", "")

@@ -141,6 +141,7 @@ func TestRefusal_busy(t *testing.T) {
 }
 
 func TestRefusal_loading(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--enable-debug-command", "yes", "--loading-process-events-interval-bytes", "1024")
 	store := impatient(t, server.Addr)
 	mustSave(t, store, "id", stored("one", nil))
@@ -229,6 +230,7 @@ func TestRefusal_fakes(t *testing.T) {
 }
 
 func TestRefusal_nobodyThere(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	store := open(t, server.Addr)
 	server.Kill()

@@ -124,6 +124,7 @@ func acl(rules ...any) []any {
 }
 
 func TestStore_sessions(t *testing.T) {
+	t.Parallel()
 	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Short)
 }
 
