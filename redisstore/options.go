@@ -14,12 +14,12 @@ const (
 	defaultKeyPrefix = "session:"
 	defaultTimeout   = 2 * time.Second
 
-	// openTimeout bounds one dialling, and one exchange, of a client that Open
-	// makes.
-	openTimeout = 500 * time.Millisecond
-
-	// openPool is how many connections it has.
-	openPool = 100
+	// What Open sets: how long one dialling and one exchange may take, and how
+	// many connections there are. Within defaultTimeout there is time to ask
+	// again on another connection.
+	openDial     = 500 * time.Millisecond
+	openExchange = time.Second
+	openPool     = 100
 )
 
 // Option changes one default of [New] and [Open].
@@ -79,8 +79,8 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 //
 // User, password, port and database may be left out. Options of the client
 // follow as in redis://host?read_timeout=1s; see [redis.ParseURL]. Where they
-// say nothing else, one dialling and one exchange may take 500 milliseconds
-// each, and there are up to 100 connections.
+// say nothing else, one dialling may take 500 milliseconds, one exchange a
+// second, and there are up to 100 connections.
 //
 // Open connects to nothing: a server that is down is seen with the first
 // session. No error shows the URL or the password. [Store.Close] ends the
@@ -121,15 +121,18 @@ func parse(address string) (*redis.Options, error) {
 	}
 	o.ContextTimeoutEnabled = true
 	o.DialerRetries = 1
-	for _, limit := range []*time.Duration{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout} {
-		if *limit == 0 {
-			*limit = openTimeout
-		}
-	}
-	if o.PoolSize == 0 {
-		o.PoolSize = openPool
-	}
+	setDefault(&o.DialTimeout, openDial)
+	setDefault(&o.ReadTimeout, openExchange)
+	setDefault(&o.WriteTimeout, openExchange)
+	setDefault(&o.PoolSize, openPool)
 	return o, nil
+}
+
+func setDefault[T comparable](option *T, value T) {
+	var unset T
+	if *option == unset {
+		*option = value
+	}
 }
 
 // unfit tells why a client would lose or revive sessions.
