@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -172,6 +173,38 @@ func sentinelMasterKilled(s *redistest.Sentinels) (killed, returns storetest.Out
 	}
 	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: s.AwaitReplicas}
 	return killed, returns
+}
+
+// What the README warns of: a log-out that no replica has heard of comes undone
+// when one takes over. With min-replicas-to-write it is not acknowledged.
+func TestFailover_replicaLags(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		args          []string
+		logout        int
+		afterFailover string
+	}{
+		{nil, http.StatusOK, "x <nil>"},
+		{[]string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"}, http.StatusServiceUnavailable, "x <nil>"},
+	}
+	for _, row := range rows {
+		master := redistest.Start(t, append(row.args, "--repl-diskless-sync-delay", "0")...)
+		wire := redistest.StartWire(t, master.Addr)
+		_, port, _ := net.SplitHostPort(wire.Addr)
+		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
+		replica.Await("the replica follows", func(*redis.Client) bool { return replica.Info("master_link_status") == "up" })
+		r := app(t, impatient(t, master.Addr))
+		_, _, cookie := get(r, "/set/x", "")
+		master.AwaitReplicated()
+		wire.Cut()
+		master.Await("the replica is missed", func(*redis.Client) bool { return master.Info("connected_slaves") == "0" })
+		if status, _, _ := get(r, "/logout", cookie); status != row.logout {
+			t.Errorf("%v: log-out: got status %d, want %d", row.args, status, row.logout)
+		}
+		master.Kill()
+		replica.Do("REPLICAOF", "NO", "ONE")
+		wantSession(t, app(t, open(t, replica.Addr)), cookie, row.afterFailover)
+	}
 }
 
 // settle makes sessions, and ends some, that the failover to come must not

@@ -157,6 +157,15 @@ func TestStore_roundTrips(t *testing.T) {
 	}
 }
 
+// That the script has to be sent first leaves no doubt about a conflict.
+func TestStore_conflictAndScriptForgotten(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	server.Do("SCRIPT", "FLUSH")
+	wantErr(t, store.Save(t.Context(), "id", stored("two", nil)), ginsession.ErrConflict)
+}
+
 func TestStore_keys(t *testing.T) {
 	server := redistest.Start(t)
 	mustSave(t, open(t, server.Addr), "one", stored("data", nil))

@@ -3,6 +3,7 @@
 package redistest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -46,13 +47,17 @@ func Start(tb testing.TB, args ...string) *Server {
 	return s
 }
 
+// program is redis-server, unless REDIS_SERVER names another, such as
+// valkey-server.
+func program() string { return cmp.Or(os.Getenv("REDIS_SERVER"), "redis-server") }
+
 func newServer(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
+	if _, err := exec.LookPath(program()); err != nil {
 		if os.Getenv("CI") == "true" {
-			tb.Fatal("redis-server is missing: make test installs it")
+			tb.Fatalf("%s is missing: make test installs it", program())
 		}
-		tb.Skip("redis-server is missing: install it with make test, apt-get install redis-server or brew install redis")
+		tb.Skipf("%s is missing: install it with make test, apt-get install redis-server or brew install redis", program())
 	}
 	s := &Server{Addr: FreeAddr(tb), Dir: tempDir(tb), tb: tb, args: args}
 	s.plain = s.Port()
@@ -77,7 +82,7 @@ func tempDir(tb testing.TB) string {
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000))) //nolint:gosec // any will do
 		if l, err := net.Listen("tcp", addr); err == nil {
 			_ = l.Close()
 			return addr
@@ -114,13 +119,13 @@ func (s *Server) Begin(more ...string) {
 
 func (s *Server) run(args ...string) {
 	s.tb.Helper()
-	log, err := os.Create(filepath.Join(s.Dir, "log"))
+	output, err := os.Create(filepath.Join(s.Dir, "log"))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer func() { _ = log.Close() }()
-	s.cmd = exec.Command("redis-server", args...) //nolint:gosec // of our own
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.Dir, log, log
+	defer func() { _ = output.Close() }()
+	s.cmd = exec.Command(program(), args...) //nolint:gosec // of our own
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.Dir, output, output
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatal(err)
 	}
