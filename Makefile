@@ -10,7 +10,8 @@ each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); 
 .PHONY: test setup vet unit cover lint fuzz soak tidy
 
 test: setup vet unit
-	@scripts/mincover $(MINCOVER) cover.out
+	@scripts/mincover $(MINCOVER) cover.out ginsession
+	@scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
 
 setup:
 	@scripts/setup
@@ -35,6 +36,7 @@ fuzz:
 
 soak:
 	go test -race -tags soak -run Soak -v -timeout 60m .
+	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
 
 tidy:
 	$(call each,go mod tidy)

@@ -30,7 +30,8 @@
 //
 // In an encrypted cookie, unless an option says otherwise: [WithMemcached] and
 // [WithStore] keep them on a server, and the cookie carries a sealed id;
-// [WithFlaskCookie] shares the cookie of a Flask app.
+// [WithFlaskCookie] shares the cookie of a Flask app. A store for Redis and
+// Valkey is in the module github.com/ginsession/ginsession/redisstore.
 //
 // On a server, parallel requests keep each other's work. A request saves what
 // it did, not what it saw: on a conflict its changes are done again on the

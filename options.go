@@ -72,7 +72,8 @@ func WithKeyPrefix(prefix string) Option {
 }
 
 // WithStore keeps sessions in a store of your own; the cookie carries nothing
-// but a sealed id. See [Store] for what a store has to do.
+// but a sealed id. See [Store] for what a store has to do. The module
+// github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
 		c.storeFrom("WithStore", func(c *config) Store {

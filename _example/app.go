@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/redisstore"
 )
 
 //go:embed templates static
@@ -17,7 +18,8 @@ var files embed.FS
 // config is what the environment says.
 type config struct {
 	secret    string
-	memcached string // a server, or "" to keep sessions in the cookie
+	memcached string // a server; without one of these, sessions are kept in the cookie
+	redis     string // a URL
 }
 
 // sessions makes the session middleware. It is the one place that knows where
@@ -27,7 +29,25 @@ func sessions(cfg config) (gin.HandlerFunc, error) {
 	if cfg.memcached != "" {
 		opts = append(opts, ginsession.WithMemcached(cfg.memcached))
 	}
+	if cfg.redis != "" {
+		store, err := redisstore.Open(cfg.redis)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, ginsession.WithStore(store))
+	}
 	return ginsession.New(cfg.secret, opts...)
+}
+
+// server names where sessions are kept, for the texts; "" is the cookie.
+func (cfg config) server() string {
+	switch {
+	case cfg.memcached != "":
+		return "Memcached"
+	case cfg.redis != "":
+		return "Redis"
+	}
+	return ""
 }
 
 // newApp puts the app together.
@@ -36,8 +56,7 @@ func newApp(cfg config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	onServer := func() bool { return cfg.memcached != "" } // for the texts
-	pages, err := template.New("").Funcs(functions).Funcs(template.FuncMap{"onServer": onServer}).
+	pages, err := template.New("").Funcs(functions).Funcs(template.FuncMap{"server": cfg.server}).
 		ParseFS(files, "templates/*.html")
 	if err != nil {
 		return nil, err

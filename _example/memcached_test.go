@@ -13,7 +13,7 @@ import (
 func onMemcached(t *testing.T) (http.Handler, *memcachedtest.Server) {
 	t.Helper()
 	server := memcachedtest.Start(t)
-	return newTestApp(t, config{testSecret, server.Addr}), server
+	return newTestApp(t, config{secret: testSecret, memcached: server.Addr}), server
 }
 
 func TestMemcached_login(t *testing.T) {

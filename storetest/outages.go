@@ -18,6 +18,7 @@ type Outage struct {
 	Begin   func()
 	End     func()
 	Forgets bool // sessions may be gone afterwards
+	Rewinds bool // what was saved in the last second before it may be lost: a failover
 }
 
 // Load is how hard and how long [RunOutages] works a store.
@@ -31,6 +32,7 @@ type Load struct {
 // Report is what [RunOutages] saw.
 type Report struct {
 	Requests, Failed int
+	Rewound          int                      // acknowledged saves that an outage that rewinds has lost
 	P99              time.Duration            // of the requests that succeeded
 	Recovery         map[string]time.Duration // from an outage's end to the first success
 }
@@ -40,8 +42,8 @@ const maxRecovery = 2 * time.Second
 
 // RunOutages keeps a load on sessions over the store while the outages happen
 // one after the other. Nobody may ever see another's session; no session may be
-// lost or fall behind what was acknowledged, but by an outage that forgets; and
-// no request may fail once the server has been back for 2 seconds.
+// lost or fall behind what was acknowledged, but by an outage that forgets or
+// rewinds; and no request may fail once the server has been back for 2 seconds.
 func RunOutages(t *testing.T, store ginsession.Store, load Load, outages ...Outage) Report {
 	t.Helper()
 	r := &outageRun{a: newApp(t, store), load: load, report: Report{Recovery: map[string]time.Duration{}}}
@@ -73,6 +75,7 @@ type outageRun struct {
 	down      bool      // it is on
 	back      time.Time // when it ended
 	forgotten int       // outages so far that forget
+	rewinds   []window  // of the outages so far that rewind
 	latencies []time.Duration
 	report    Report
 }
@@ -84,12 +87,25 @@ func (r *outageRun) begin(o Outage) {
 	if o.Forgets {
 		r.forgotten++
 	}
+	if o.Rewinds {
+		r.rewinds = append(r.rewinds, window{from: time.Now().Add(-time.Second)})
+	}
+}
+
+// window is a time whose saves may be lost.
+type window struct{ from, to time.Time }
+
+func (w window) has(t time.Time) bool {
+	return t.After(w.from) && (w.to.IsZero() || t.Before(w.to))
 }
 
 func (r *outageRun) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.down, r.back = false, time.Now()
+	if n := len(r.rewinds); n > 0 && r.rewinds[n-1].to.IsZero() {
+		r.rewinds[n-1].to = r.back
+	}
 }
 
 // user logs in and counts, again and again.
@@ -106,7 +122,7 @@ func (r *outageRun) user(t *testing.T, name string, stop chan struct{}) {
 		start, before := time.Now(), r.forgets()
 		ans := r.a.do(u.next(), u.cookie, nil)
 		r.note(t, ans.status, start)
-		if err := u.check(ans, before, r.forgets()); err != nil {
+		if err := u.check(ans, before, r.forgets(), r.mayLose); err != nil {
 			t.Errorf("%s: %v", name, err)
 			return
 		}
@@ -118,6 +134,17 @@ func (r *outageRun) forgets() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.forgotten
+}
+
+// mayLose tells whether what was saved at a time may be lost, and counts it.
+func (r *outageRun) mayLose(saved time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost := slices.ContainsFunc(r.rewinds, func(w window) bool { return w.has(saved) })
+	if lost {
+		r.report.Rewound++
+	}
+	return lost
 }
 
 func (r *outageRun) note(t *testing.T, status int, start time.Time) {
@@ -143,8 +170,8 @@ func (r *outageRun) finish(t *testing.T) Report {
 		t.Fatal("no request succeeded")
 	}
 	r.report.P99 = r.latencies[len(r.latencies)*99/100]
-	t.Logf("%d requests, %d failed during outages, p99 %v, recovery %v",
-		r.report.Requests, r.report.Failed, r.report.P99, r.report.Recovery)
+	t.Logf("%d requests, %d failed during outages, %d saves lost by a failover, p99 %v, recovery %v",
+		r.report.Requests, r.report.Failed, r.report.Rewound, r.report.P99, r.report.Recovery)
 	return r.report
 }
 
@@ -152,8 +179,8 @@ func (r *outageRun) finish(t *testing.T) Report {
 type visitor struct {
 	name      string
 	cookie    string
-	count     int // acknowledged
-	forgotten int // outages that had forgotten when the session began
+	saved     []time.Time // when each count was acknowledged; the first is the log-in
+	forgotten int         // outages that had forgotten when the session began
 }
 
 func (u *visitor) next() string {
@@ -163,7 +190,7 @@ func (u *visitor) next() string {
 	return "/count"
 }
 
-func (u *visitor) check(ans answer, before, after int) error {
+func (u *visitor) check(ans answer, before, after int, mayLose func(time.Time) bool) error {
 	if ans.status != http.StatusOK {
 		if ans.sent || ans.body != http.StatusText(ans.status)+"\n" {
 			return fmt.Errorf("status %d with a cookie or the handler's body", ans.status)
@@ -171,7 +198,7 @@ func (u *visitor) check(ans answer, before, after int) error {
 		return nil
 	}
 	if u.cookie == "" {
-		*u = visitor{name: u.name, cookie: ans.cookie, forgotten: before}
+		*u = visitor{name: u.name, cookie: ans.cookie, saved: []time.Time{time.Now()}, forgotten: before}
 		return nil
 	}
 	var who string
@@ -180,14 +207,27 @@ func (u *visitor) check(ans answer, before, after int) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("an answer that nobody gives: %d bytes", len(ans.body))
-	case who == "nobody" && after > u.forgotten:
+	case who == "nobody" && (after > u.forgotten || u.lose(0, mayLose)):
 		u.cookie = "" // the server has forgotten: log in again
 		return nil
 	case who != u.name:
 		return fmt.Errorf("the session of %s", strings.TrimPrefix(who, "user"))
-	case count <= u.count:
-		return fmt.Errorf("count %d after %d was acknowledged", count, u.count)
+	case count < len(u.saved) && !u.lose(count, mayLose):
+		return fmt.Errorf("count %d after %d was acknowledged", count, len(u.saved)-1)
 	}
-	u.count = count
+	for len(u.saved) <= count { // a save that was answered with an error may have been done
+		u.saved = append(u.saved, time.Now())
+	}
 	return nil
+}
+
+// lose drops what was acknowledged from a count on, where that may be lost.
+func (u *visitor) lose(count int, mayLose func(time.Time) bool) bool {
+	for _, at := range u.saved[count:] {
+		if !mayLose(at) {
+			return false
+		}
+	}
+	u.saved = u.saved[:count]
+	return true
 }

@@ -1,0 +1,332 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/redisstore"
+	"github.com/ginsession/ginsession/redisstore/internal/redistest"
+)
+
+// misbehaving gives a store whose server's replies go through a proxy.
+func misbehaving(t *testing.T, options string) (*redisstore.Store, *redistest.Proxy) {
+	t.Helper()
+	proxy := redistest.StartProxy(t, redistest.Start(t).Addr)
+	return openURL(t, "redis://"+proxy.Addr+options), proxy
+}
+
+// loseOnce cuts the next reply to a command at a byte; -1 sends all of it. Then
+// it ends the connection.
+func loseOnce(proxy *redistest.Proxy, verb string, cut int) {
+	var lost atomic.Bool
+	proxy.Answer(func(command string, reply []byte) redistest.Reply {
+		if command != verb || strings.HasPrefix(string(reply), "-NOSCRIPT") || lost.Swap(true) {
+			return redistest.Reply{Data: reply}
+		}
+		if cut < 0 {
+			cut = len(reply)
+		}
+		return redistest.Reply{Data: reply[:cut], Close: true}
+	})
+}
+
+func TestMisbehaving_cutAtEveryByte(t *testing.T) {
+	t.Parallel()
+	store, proxy := misbehaving(t, "?max_retries=-1")
+	const data = "data with \r\n$-1\r\n in it"
+	mustSave(t, store, "id", stored(data, nil))
+	for cut, length := 0, 1; cut < length; cut++ {
+		proxy.Answer(func(command string, reply []byte) redistest.Reply {
+			length = len(reply)
+			return redistest.Reply{Data: reply[:cut], Close: true}
+		})
+		r, err := store.Load(t.Context(), "id")
+		if !errors.Is(err, ginsession.ErrUnavailable) || r.Data != nil {
+			t.Errorf("cut at byte %d: got a record of %d bytes and error %v, want an error", cut, len(r.Data), err)
+		}
+	}
+	proxy.Answer(nil)
+	if got := string(mustLoad(t, store, "id").Data); got != data {
+		t.Errorf("got %q, want the record, now that the server behaves", got)
+	}
+}
+
+// A write whose reply is lost, at any byte, is found out about and never done
+// twice: the client sends it again, and it knows itself.
+func TestMisbehaving_replyLost(t *testing.T) {
+	t.Parallel()
+	store, proxy := misbehaving(t, "")
+	for cut := range len("$5\r\nsaved\r\n") {
+		id := fmt.Sprint("id", cut)
+		loseOnce(proxy, "evalsha", cut)
+		mustSave(t, store, id, stored("one", nil))
+		first := mustLoad(t, store, id).Version
+		loseOnce(proxy, "evalsha", cut)
+		mustSave(t, store, id, stored("two", first))
+		wantErr(t, store.Save(t.Context(), id, stored("three", first)), ginsession.ErrConflict)
+		loseOnce(proxy, "del", min(cut, len(":1\r\n")-1))
+		if err := store.Delete(t.Context(), id); err != nil {
+			t.Fatalf("delete, reply cut at byte %d: %v", cut, err)
+		}
+	}
+}
+
+// The same where the reply to the script itself is lost, and where the server
+// restarts and forgets the script between the two tries.
+func TestMisbehaving_replyLostAndScriptForgotten(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	store := open(t, proxy.Addr)
+	loseOnce(proxy, "eval", 3)
+	mustSave(t, store, "id", stored("one", nil))
+	version := mustLoad(t, store, "id").Version
+	var lost atomic.Bool
+	proxy.Answer(func(command string, reply []byte) redistest.Reply {
+		if command != "evalsha" || lost.Swap(true) {
+			return redistest.Reply{Data: reply}
+		}
+		server.Do("SCRIPT", "FLUSH")
+		return redistest.Reply{Close: true}
+	})
+	proxy.Asked()
+	mustSave(t, store, "id", stored("two", version))
+	if got, want := strings.Join(proxy.Asked(), " "), "evalsha evalsha eval"; got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+// Somebody else saves between a lost reply and the next try: ours may have
+// been the one before. To call that a conflict would store it twice.
+func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	for name, forget := range map[string]bool{"": false, "and the script is forgotten": true} {
+		store, other := open(t, proxy.Addr), open(t, server.Addr)
+		id := "id" + name
+		mustSave(t, store, id, stored("one", nil))
+		var lost atomic.Bool
+		proxy.Answer(func(command string, reply []byte) redistest.Reply {
+			if command != "evalsha" || lost.Swap(true) {
+				return redistest.Reply{Data: reply}
+			}
+			if err := other.Save(context.Background(), id, stored("overtaken", mustLoad(t, other, id).Version)); err != nil {
+				t.Error(err)
+			}
+			if forget {
+				server.Do("SCRIPT", "FLUSH")
+			}
+			return redistest.Reply{Close: true}
+		})
+		err := store.Save(t.Context(), id, stored("two", mustLoad(t, store, id).Version))
+		if !errors.Is(err, ginsession.ErrUnavailable) || errors.Is(err, ginsession.ErrConflict) || errors.Is(err, ginsession.ErrNotFound) {
+			t.Errorf("%s: got %v, want ErrUnavailable: nobody knows", name, err)
+		}
+		if got := string(mustLoad(t, store, id).Data); got != "overtaken" {
+			t.Errorf("%s: got %q, want what was saved last", name, got)
+		}
+		proxy.Answer(nil)
+	}
+}
+
+// Connections that the server has ended cost no request.
+func TestMisbehaving_deadConnections(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	version := mustLoad(t, store, "id").Version
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { mustLoad(t, store, "id") })
+	}
+	all.Wait()
+	server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	mustSave(t, store, "id", stored("two", version))
+}
+
+// Every tenth reply to a write is lost. What was acknowledged counts once;
+// where parallel writers leave it open whether a write was done, there is a 503.
+func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
+	t.Parallel()
+	store, proxy := misbehaving(t, "")
+	r := app(t, store)
+	_, _, cookie := get(r, "/set/x", "")
+	var writes atomic.Int32
+	proxy.Answer(func(command string, reply []byte) redistest.Reply {
+		if command == "evalsha" && writes.Add(1)%10 == 0 {
+			return redistest.Reply{Close: true}
+		}
+		return redistest.Reply{Data: reply}
+	})
+	const n = 400
+	wantCounted(t, r, cookie, n, func(i int) {})
+}
+
+// wantCounted counts with 8 requests at once, and wants all that were
+// acknowledged, none twice.
+func wantCounted(t *testing.T, r http.Handler, cookie string, n int, before func(i int)) {
+	t.Helper()
+	var done, failed atomic.Int32
+	var next atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+				before(i)
+				switch status, _, _ := get(r, "/add", cookie); status {
+				case http.StatusOK:
+					done.Add(1)
+				case http.StatusServiceUnavailable:
+					failed.Add(1)
+				default:
+					t.Errorf("got status %d", status)
+				}
+			}
+		})
+	}
+	all.Wait()
+	var there int32
+	_, body, _ := get(r, "/n", cookie)
+	if _, err := fmt.Sscan(body, &there); err != nil || there < done.Load() || there > done.Load()+failed.Load() {
+		t.Errorf("%d increments are there, %d were acknowledged, %d left open", there, done.Load(), failed.Load())
+	}
+	t.Logf("%d acknowledged, %d left open, %d there", done.Load(), failed.Load(), there)
+}
+
+// The server stops in the middle of increments, and the client sends each again
+// and again: all of it arrives when the server goes on.
+func TestMisbehaving_incrementsOverStalls(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r := app(t, open(t, server.Addr+"?read_timeout=50ms"))
+	_, _, cookie := get(r, "/set/x", "")
+	wantCounted(t, r, cookie, 300, func(i int) {
+		if i%100 == 50 {
+			server.Pause()
+			time.Sleep(120 * time.Millisecond) // more than two of the client's time-outs
+			server.Resume()
+		}
+	})
+}
+
+// A damaged exchange is an outage, not an anonymous visitor.
+func TestMisbehaving_sessionIs503(t *testing.T) {
+	store, proxy := misbehaving(t, "?max_retries=-1")
+	r := app(t, store)
+	_, _, cookie := get(r, "/set/x", "")
+	proxy.Answer(func(_ string, reply []byte) redistest.Reply {
+		return redistest.Reply{Data: reply[:len(reply)-1], Close: true}
+	})
+	if status, _, after := get(r, "/get", cookie); status != http.StatusServiceUnavailable || after != cookie {
+		t.Errorf("got %d, cookie sent: %v, want 503 and none", status, after != cookie)
+	}
+	proxy.Answer(nil)
+	if _, body, _ := get(r, "/get", cookie); body != "x <nil>" {
+		t.Errorf("got %q, want the session, now that the server behaves", body)
+	}
+}
+
+// A server that stalls, or lets its reply trickle in, costs no more than the
+// store's limit, whatever the client would do.
+func TestMisbehaving_timeLimits(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	stores := map[string]*redisstore.Store{
+		"of Open":          open(t, proxy.Addr, redisstore.WithTimeout(300*time.Millisecond)),
+		"patient client":   over(t, redis.NewClient(&redis.Options{Addr: proxy.Addr}), redisstore.WithTimeout(300*time.Millisecond)),
+		"impatient client": over(t, redis.NewClient(&redis.Options{Addr: proxy.Addr, ContextTimeoutEnabled: true}), redisstore.WithTimeout(300*time.Millisecond)),
+	}
+	for _, store := range stores {
+		mustSave(t, store, "id", stored(strings.Repeat("x", 200), nil))
+		if err := store.Delete(t.Context(), "id"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustSave(t, stores["of Open"], "id", stored(strings.Repeat("x", 200), nil))
+	wantInTime := func(name string, ctx context.Context, limit time.Duration) {
+		t.Helper()
+		start := time.Now()
+		_, err := stores[name].Load(ctx, "id")
+		if took := time.Since(start); took > limit+250*time.Millisecond || !errors.Is(err, ginsession.ErrUnavailable) {
+			t.Errorf("%s: got %v after %v, want ErrUnavailable after %v", name, err, took, limit)
+		}
+	}
+	proxy.Answer(func(_ string, reply []byte) redistest.Reply {
+		return redistest.Reply{Data: reply, Slow: func() { time.Sleep(20 * time.Millisecond) }}
+	})
+	for name := range stores {
+		wantInTime(name, t.Context(), 300*time.Millisecond)
+	}
+	proxy.Answer(nil)
+	server.Pause()
+	defer server.Resume()
+	for name := range stores {
+		wantInTime(name, t.Context(), 300*time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		wantInTime(name, short, 50*time.Millisecond)
+	}
+}
+
+// A hundred requests at once on a stalled server have their 503 together.
+func TestMisbehaving_stalled(t *testing.T) {
+	server := redistest.Start(t)
+	r := app(t, open(t, server.Addr, redisstore.WithTimeout(700*time.Millisecond)))
+	_, _, cookie := get(r, "/set/x", "")
+	server.Pause()
+	start, answers := time.Now(), make(chan int, 100)
+	for i := range 100 {
+		go func() {
+			status, _, _ := get(r, []string{"/get", "/set/y"}[i%2], cookie)
+			answers <- status
+		}()
+	}
+	for range 100 {
+		if status := <-answers; status != http.StatusServiceUnavailable {
+			t.Errorf("got status %d, want 503", status)
+		}
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("100 requests had their 503 after %v, want 2s at most", took)
+	}
+	server.Resume()
+	start = time.Now()
+	for {
+		status, body, _ := get(r, "/get", cookie)
+		if status == http.StatusOK {
+			if body != "x <nil>" && body != "y <nil>" { // a save that was under way may be done after all
+				t.Errorf("got %q, want the session with x or y", body)
+			}
+			return
+		}
+		if time.Since(start) > 2*time.Second {
+			t.Fatal("not back 2s after the server")
+		}
+	}
+}
+
+func TestMisbehaving_cancelled(t *testing.T) {
+	store, proxy := misbehaving(t, "")
+	patient := over(t, redis.NewClient(&redis.Options{Addr: proxy.Addr}))
+	mustSave(t, store, "id", stored("one", nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	proxy.Before(func(command string) {
+		if command == "get" {
+			cancel()
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	_, err := patient.Load(ctx, "id")
+	wantErr(t, err, context.Canceled)
+	_, err = store.Load(ctx, "id")
+	wantErr(t, err, context.Canceled)
+}

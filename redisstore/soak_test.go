@@ -1,0 +1,41 @@
+//go:build soak
+
+package redisstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ginsession/ginsession/redisstore/internal/redistest"
+	"github.com/ginsession/ginsession/storetest"
+)
+
+var longLoad = storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second}
+
+func TestSoak_sessions(t *testing.T) {
+	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Full)
+}
+
+func TestSoak_outagesForgetful(t *testing.T)  { outages(t, longLoad) }
+func TestSoak_outagesPersistent(t *testing.T) { outages(t, longLoad, "--appendonly", "yes") }
+
+func TestSoak_clusterSessions(t *testing.T) {
+	storetest.RunSessions(t, clusterStore(t, redistest.StartCluster(t)), storetest.Full)
+}
+
+func TestSoak_clusterFailover(t *testing.T) {
+	c := redistest.StartCluster(t)
+	killed, returns := masterKilled(c)
+	stalls := masterStalls(c)
+	clusterFailover(t, c, longLoad, killed, returns, stalls, killed, returns, stalls)
+}
+
+func TestSoak_sentinelSessions(t *testing.T) {
+	storetest.RunSessions(t, sentinelStore(t, redistest.StartSentinels(t)), storetest.Full)
+}
+
+func TestSoak_sentinelFailover(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	killed, returns := sentinelMasterKilled(s)
+	sentinelFailover(t, s, longLoad, killed, returns, killed, returns)
+}

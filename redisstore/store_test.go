@@ -1,0 +1,377 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/redisstore"
+	"github.com/ginsession/ginsession/redisstore/internal/redistest"
+	"github.com/ginsession/ginsession/storetest"
+)
+
+func TestMain(m *testing.M) {
+	redistest.Quiet()
+	gin.SetMode(gin.TestMode)
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait for servers more than they compute
+	os.Exit(m.Run())
+}
+
+// open gives a store on one server.
+func open(t *testing.T, addr string, opts ...redisstore.Option) *redisstore.Store {
+	t.Helper()
+	return openURL(t, "redis://"+addr, opts...)
+}
+
+func openURL(t *testing.T, url string, opts ...redisstore.Option) *redisstore.Store {
+	t.Helper()
+	store, err := redisstore.Open(url, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// over gives a store over a client, which ends with the test.
+func over(t *testing.T, client redis.UniversalClient, opts ...redisstore.Option) *redisstore.Store {
+	t.Helper()
+	t.Cleanup(func() { _ = client.Close() })
+	store, err := redisstore.New(client, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// stored is a record that lasts.
+func stored(data string, version any) ginsession.Record {
+	return ginsession.Record{Data: []byte(data), Expires: time.Now().Add(time.Hour), Version: version}
+}
+
+func mustSave(t *testing.T, store ginsession.Store, id string, r ginsession.Record) {
+	t.Helper()
+	if err := store.Save(t.Context(), id, r); err != nil {
+		t.Fatalf("saving: %v", err)
+	}
+}
+
+func mustLoad(t *testing.T, store ginsession.Store, id string) ginsession.Record {
+	t.Helper()
+	r, err := store.Load(context.Background(), id)
+	if err != nil {
+		t.Fatalf("loading: %v", err)
+	}
+	return r
+}
+
+func wantErr(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got error %v, want %v", got, want)
+	}
+}
+
+func TestStore_contract(t *testing.T) {
+	stores := map[string]func(t *testing.T) ginsession.Store{
+		"tcp": func(t *testing.T) ginsession.Store { return open(t, redistest.Start(t).Addr) },
+		"unix socket": func(t *testing.T) ginsession.Store {
+			server := redistest.Start(t, "--unixsocket", "redis.sock")
+			return openURL(t, "unix://"+server.Dir+"/redis.sock")
+		},
+		"user, password and database": func(t *testing.T) ginsession.Store {
+			server := redistest.Start(t)
+			server.Do(acl("+get", "+set", "+del", "+getrange", "+exists", "+evalsha", "+eval", "+select")...)
+			return openURL(t, "redis://app:se%25ret@"+server.Addr+"/3")
+		},
+		"TLS": func(t *testing.T) ginsession.Store {
+			server, roots := redistest.StartTLS(t)
+			client := redis.NewClient(&redis.Options{Addr: server.Addr, TLSConfig: roots})
+			return over(t, client)
+		},
+		"a client of one's own": func(t *testing.T) ginsession.Store {
+			return over(t, redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr}))
+		},
+		"RESP2": func(t *testing.T) ginsession.Store {
+			return over(t, redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr, Protocol: 2}))
+		},
+	}
+	for name, newStore := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, newStore(t))
+		})
+	}
+}
+
+// acl makes a user who may do no more than this.
+func acl(rules ...any) []any {
+	return append([]any{"ACL", "SETUSER", "app", "on", ">se%ret", "~session:*", "-@all"}, rules...)
+}
+
+func TestStore_sessions(t *testing.T) {
+	t.Parallel()
+	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Short)
+}
+
+// One round trip for each load, save and delete, once the script is known.
+func TestStore_roundTrips(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	store := open(t, proxy.Addr)
+	steps := []struct {
+		name, want string
+		do         func() error
+	}{
+		{"the first save", "evalsha eval", func() error { return store.Save(t.Context(), "id", stored("one", nil)) }},
+		{"create", "evalsha", func() error { return store.Save(t.Context(), "two", stored("one", nil)) }},
+		{"load", "get", func() error { _, err := store.Load(t.Context(), "id"); return err }},
+		{"save", "get evalsha", func() error {
+			return store.Save(t.Context(), "id", stored("two", mustLoad(t, store, "id").Version))
+		}},
+		{"delete", "del", func() error { return store.Delete(t.Context(), "id") }},
+		{"a script that was forgotten", "evalsha eval", func() error {
+			server.Do("SCRIPT", "FLUSH")
+			return store.Save(t.Context(), "three", stored("one", nil))
+		}},
+	}
+	for _, step := range steps {
+		err := step.do()
+		if got := strings.Join(proxy.Asked(), " "); err != nil || got != step.want {
+			t.Errorf("%s: asked %q, error %v, want %q", step.name, got, err, step.want)
+		}
+	}
+}
+
+// That the script has to be sent first leaves no doubt about a conflict.
+func TestStore_conflictAndScriptForgotten(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	server.Do("SCRIPT", "FLUSH")
+	wantErr(t, store.Save(t.Context(), "id", stored("two", nil)), ginsession.ErrConflict)
+}
+
+func TestStore_keys(t *testing.T) {
+	server := redistest.Start(t)
+	mustSave(t, open(t, server.Addr), "one", stored("data", nil))
+	mustSave(t, open(t, server.Addr, redisstore.WithKeyPrefix("shop:")), "two", stored("data", nil))
+	keys := server.Keys()
+	slices.Sort(keys)
+	if want := []string{"session:one", "shop:two"}; !slices.Equal(keys, want) {
+		t.Errorf("got keys %q, want %q", keys, want)
+	}
+}
+
+// The server ends a record to the millisecond, also one that was changed.
+func TestStore_expiry(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	r := stored("one", nil)
+	wantLeft := func(lifetime time.Duration) {
+		t.Helper()
+		left := time.Duration(server.Do("PTTL", "session:id").(int64)) * time.Millisecond
+		if left > lifetime+time.Millisecond || left < lifetime-2*time.Second {
+			t.Errorf("it lasts for %v, want %v", left, lifetime)
+		}
+	}
+	for _, lifetime := range []time.Duration{time.Minute, 400 * 24 * time.Hour, 1500 * time.Millisecond, 200 * 365 * 24 * time.Hour} {
+		r.Expires = time.Now().Add(lifetime)
+		mustSave(t, store, "id", r)
+		wantLeft(lifetime)
+		r.Version = mustLoad(t, store, "id").Version
+	}
+	r.Expires = time.Now().Add(-time.Hour)
+	mustSave(t, store, "id", r)
+	time.Sleep(2 * time.Millisecond) // the server's clock cannot be injected
+	_, err := store.Load(t.Context(), "id")
+	wantErr(t, err, ginsession.ErrNotFound)
+}
+
+func TestStore_tooLarge(t *testing.T) {
+	store := open(t, redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	version := mustLoad(t, store, "id").Version
+	wantErr(t, store.Save(t.Context(), "id", stored(strings.Repeat("x", 1<<20-15), version)), ginsession.ErrTooLarge)
+	if got := string(mustLoad(t, store, "id").Data); got != "one" {
+		t.Errorf("a record that is too large left %d bytes behind, want what was there", len(got))
+	}
+	mustSave(t, store, "id", stored(strings.Repeat("x", 1<<20-16), version)) // the most that fits
+}
+
+func TestStore_versionOfAnother(t *testing.T) {
+	store := open(t, redistest.Start(t).Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	if err := store.Save(t.Context(), "id", stored("two", uint64(1))); err == nil || !strings.Contains(err.Error(), "uint64") {
+		t.Errorf("got %v, want an error that names the type", err)
+	}
+}
+
+// A version never comes again: not after a delete, not after a restart.
+func TestStore_versionsDoNotComeAgain(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	mustSave(t, store, "id", stored("one", nil))
+	old := mustLoad(t, store, "id").Version
+	again := map[string]func(){
+		"deleted":   func() { _ = store.Delete(t.Context(), "id") },
+		"restarted": func() { server.Kill(); server.Restart() },
+		"flushed":   func() { server.Do("FLUSHALL") },
+	}
+	for name, drop := range again {
+		drop()
+		wantErr(t, store.Save(t.Context(), "id", stored("two", old)), ginsession.ErrNotFound)
+		mustSave(t, store, "id", stored("one", nil))
+		if err := store.Save(t.Context(), "id", stored("two", old)); !errors.Is(err, ginsession.ErrConflict) {
+			t.Errorf("%s and created anew: a save over the old version gave %v, want ErrConflict", name, err)
+		}
+	}
+}
+
+// What is not ours loads as a record that nothing opens, and can be replaced
+// by its version, so that a log-out gets through.
+func TestStore_foreignValues(t *testing.T) {
+	server := redistest.Start(t)
+	store := open(t, server.Addr)
+	for _, value := range []string{"", "short", "exactly sixteen!", "more than sixteen bytes"} {
+		server.Do("SET", "session:id", value)
+		r := mustLoad(t, store, "id")
+		if want := value[min(16, len(value)):]; string(r.Data) != want {
+			t.Errorf("%q: got data %q, want %q", value, r.Data, want)
+		}
+		wantErr(t, store.Save(t.Context(), "id", stored("one", nil)), ginsession.ErrConflict)
+		mustSave(t, store, "id", stored("one", r.Version))
+		wantErr(t, store.Save(t.Context(), "id", stored("two", r.Version)), ginsession.ErrConflict)
+	}
+}
+
+// app is an app with a session in the store.
+func app(t *testing.T, store ginsession.Store) *gin.Engine {
+	t.Helper()
+	r := gin.New()
+	r.Use(ginsession.Must(ginsession.New("a secret of the tests, 32 bytes or more", ginsession.WithStore(store))))
+	r.GET("/set/:value", func(c *gin.Context) { ginsession.From(c).Set("nickname", c.Param("value")) })
+	r.GET("/get", func(c *gin.Context) {
+		s := ginsession.From(c)
+		c.String(http.StatusOK, "%s %v", s.GetString("nickname"), s.Rejected())
+	})
+	r.GET("/add", func(c *gin.Context) {
+		ginsession.Update(ginsession.From(c), "n", func(n int) int { return n + 1 })
+	})
+	r.GET("/n", func(c *gin.Context) { c.String(http.StatusOK, "%d", ginsession.From(c).GetInt("n")) })
+	r.GET("/logout", func(c *gin.Context) { ginsession.From(c).Destroy() })
+	return r
+}
+
+// get sends a request, with a cookie if it is not "", and gives the one that
+// the browser holds afterwards.
+func get(h http.Handler, path, cookie string) (status int, body, after string) {
+	req := httptest.NewRequest(http.MethodGet, path, nil)
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	for _, c := range w.Result().Cookies() {
+		cookie = c.Name + "=" + c.Value
+	}
+	return w.Code, w.Body.String(), cookie
+}
+
+// Whoever reads all that the server holds learns nothing; whoever swaps two
+// users' records gives neither the other's session.
+func TestStore_holdsNothingInTheClear(t *testing.T) {
+	server := redistest.Start(t)
+	r := app(t, open(t, server.Addr))
+	cookies := map[string]string{}
+	for _, name := range []string{"Wilhelmina", "Bartholomew"} {
+		_, _, cookies[name] = get(r, "/set/"+name, "")
+	}
+	keys := server.Keys()
+	if len(keys) != 2 {
+		t.Fatalf("got %d keys, want 2", len(keys))
+	}
+	values := make([]string, 2)
+	for i, key := range keys {
+		values[i] = server.Do("GET", key).(string)
+		for name, cookie := range cookies {
+			for _, plain := range []string{"nickname", name, cookie, cookie[15:40]} {
+				if strings.Contains(key, plain) || bytes.Contains([]byte(values[i]), []byte(plain)) {
+					t.Errorf("%q stands in the clear", plain)
+				}
+			}
+		}
+	}
+	server.Do("MSET", keys[0], values[1], keys[1], values[0])
+	for _, cookie := range cookies {
+		if _, body, _ := get(r, "/get", cookie); body != " "+ginsession.ErrInvalid.Error() {
+			t.Errorf("with the records swapped: got %q, want a fresh session", body)
+		}
+	}
+}
+
+// A log-out that finds a damaged record gets through all the same.
+func TestStore_damagedRecord(t *testing.T) {
+	server := redistest.Start(t)
+	r := app(t, open(t, server.Addr))
+	_, _, cookie := get(r, "/set/x", "")
+	server.Do("SET", server.Keys()[0], "damaged")
+	if status, body, _ := get(r, "/get", cookie); status != http.StatusOK || body != " "+ginsession.ErrInvalid.Error() {
+		t.Errorf("got %d %q, want a fresh session", status, body)
+	}
+	if status, _, _ := get(r, "/logout", cookie); status != http.StatusOK {
+		t.Errorf("log-out: got status %d, want 200", status)
+	}
+}
+
+// Ten anonymous readers leave nothing behind.
+func TestStore_anonymousReadsStoreNothing(t *testing.T) {
+	server := redistest.Start(t)
+	r := app(t, open(t, server.Addr))
+	for range 10 {
+		get(r, "/get", "")
+	}
+	if keys := server.Keys(); len(keys) != 0 {
+		t.Errorf("got %d keys, want none", len(keys))
+	}
+}
+
+// A shell that logs commands, as hooks of the client do, shows no record.
+func TestStore_hooksSeeNoRecord(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr})
+	var seen []string
+	client.AddHook(logHook{&seen})
+	mustSave(t, over(t, client), "id", stored("what nobody shall see", nil))
+	if all := fmt.Sprint(seen); !strings.Contains(all, "(37 bytes)") || strings.Contains(all, "nobody") {
+		t.Errorf("a hook sees %q, want the record's length only", all)
+	}
+}
+
+type logHook struct{ seen *[]string }
+
+func (h logHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h logHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h logHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		*h.seen = append(*h.seen, cmd.String())
+		return next(ctx, cmd)
+	}
+}
