@@ -24,8 +24,8 @@ type config struct {
 
 // sessions makes the session middleware. It is the one place that knows where
 // sessions are kept; no handler does.
-func sessions(cfg config) (gin.HandlerFunc, error) {
-	opts := []ginsession.Option{ginsession.WithErrorHandler(sessionFailed)}
+func sessions(cfg config, l *logouts) (gin.HandlerFunc, error) {
+	opts := []ginsession.Option{ginsession.WithErrorHandler(sessionFailed), ginsession.WithValidator(l.valid)}
 	if cfg.memcached != "" {
 		opts = append(opts, ginsession.WithMemcached(cfg.memcached))
 	}
@@ -52,7 +52,8 @@ func (cfg config) server() string {
 
 // newApp puts the app together.
 func newApp(cfg config) (http.Handler, error) {
-	session, err := sessions(cfg)
+	l := newLogouts()
+	session, err := sessions(cfg, l)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +74,7 @@ func newApp(cfg config) (http.Handler, error) {
 		r.StaticFileFS("/static/"+name, "static/"+name, http.FS(files))
 	}
 	addLogin(r)
+	addAccount(r, l)
 	addBasics(r)
 	addPay(r)
 	addTodo(r)

@@ -52,9 +52,11 @@ func rejection(err error) string {
 	case err == nil:
 		return ""
 	case errors.Is(err, ginsession.ErrExpired):
-		return "The session behind your cookie has expired."
+		return "Your session has expired."
 	case errors.Is(err, ginsession.ErrUnknown):
-		return "The session behind your cookie is over: logged out, or lost on the server."
+		return "Your session is over: logged out, or lost on the server."
+	case errors.Is(err, ginsession.ErrRevoked):
+		return "You were logged out from another browser."
 	default:
 		return "Your cookie is not one of ours: it was damaged or changed, or the app has a new secret."
 	}

@@ -30,7 +30,7 @@ func TestMemcached_login(t *testing.T) {
 		t.Errorf("without Memcached: got status %d, want 503 with a page", a.status)
 	}
 	server.Restart()
-	v.get("/session").shows(t, "The session behind your cookie is over")
+	v.get("/session").shows(t, "Your session is over")
 }
 
 func TestMemcached_parallel(t *testing.T) {

@@ -65,6 +65,8 @@ func pictures(u *tab, picture func(name string)) {
 	u.click("#remember")
 	u.login("Ada")
 	picture("demo")
+	u.open("/account")
+	picture("account")
 
 	u.open("/todo")
 	for _, text := range []string{"Water the juniper", "Read the paper on session fixation", "Buy limes"} {

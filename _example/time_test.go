@@ -32,7 +32,7 @@ func TestInspect_expired(t *testing.T) {
 		d.get("/session").shows(t, "<span>Ada</span>")
 		time.Sleep(time.Minute)
 		a := d.get("/session")
-		a.shows(t, "The session behind your cookie has expired.", "It is empty")
+		a.shows(t, "Your session has expired.", "It is empty")
 		a.hides(t, "Ada")
 	})
 }
@@ -42,6 +42,15 @@ func TestInspect_expired(t *testing.T) {
 type direct struct {
 	app    http.Handler
 	cookie string
+}
+
+// comesWith begins with a session that a test has made.
+func (d *direct) comesWith(k *http.Cookie) { d.cookie = k.Name + "=" + k.Value }
+
+// jar is what the next request will bring.
+func (d *direct) jar() []*http.Cookie {
+	name, value, _ := strings.Cut(d.cookie, "=")
+	return []*http.Cookie{{Name: name, Value: value}}
 }
 
 func (d *direct) get(path string) answer {
