@@ -208,3 +208,46 @@ func TestAddFlash_tooMany(t *testing.T) {
 	unwritten(t, "too many", w)
 	v.visit(func(s *ginsession.Session) { wantFlashes(t, "what was stored", s.Flashes(), plain) })
 }
+
+// What is added and shown in one request has never left it: nothing to save.
+func TestFlashes_addedAndShownAtOnce(t *testing.T) {
+	for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(newMem())}} {
+		h := mustNew(t, secret, opts...)
+		k := cookieOf(t, h, "ann")
+		w := with(t, h, []*http.Cookie{k}, func(s *ginsession.Session) {
+			s.AddFlash("saved", "success")
+			wantFlashes(t, "at once", s.Flashes(), success)
+		})
+		unwritten(t, "added and shown", w)
+	}
+}
+
+// Of two requests that met, one adds a message and the other shows those that
+// were there: what is left is what was added, once.
+func TestFlashes_replay(t *testing.T) {
+	m := newMeeting(t, ginsession.WithStore(newMem()))
+	m.r.GET("/add", func(c *gin.Context) { ginsession.From(c).AddFlash("plain", "") })
+	m.r.GET("/take", func(c *gin.Context) { wantFlashes(t, "meanwhile", ginsession.From(c).Flashes(), plain) })
+	m.r.GET("/rest", func(c *gin.Context) {
+		wantFlashes(t, "left", ginsession.From(c).Flashes(), success, failure)
+	})
+	m.get("/add")
+	m.slow(t, func(s *ginsession.Session) {
+		s.AddFlash("failed", "error")
+		s.Flashes("error")
+		s.AddFlash("saved", "success")
+		s.AddFlash("failed", "error")
+	}, visit("/take"))
+	m.get("/rest")
+}
+
+func TestFlashes_replayKeepsWhatOthersAdded(t *testing.T) {
+	m := newMeeting(t, ginsession.WithStore(newMem()))
+	m.r.GET("/add", func(c *gin.Context) { ginsession.From(c).AddFlash("plain", "") })
+	m.r.GET("/rest", func(c *gin.Context) {
+		wantFlashes(t, "left", ginsession.From(c).Flashes(), plain, plain, success)
+	})
+	m.get("/add")
+	m.slow(t, addFlashes(success), visit("/add"))
+	m.get("/rest")
+}

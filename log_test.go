@@ -87,6 +87,21 @@ func TestLog_server(t *testing.T) {
 	}
 }
 
+// TestLog_signOfLife: to note that a session is in use changes nothing in it.
+func TestLog_signOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opt, lines := logTo()
+		h := mustNew(t, secret, opt, ginsession.WithIdleTimeout(time.Hour))
+		k := cookieOf(t, h, "ann")
+		lines()
+		time.Sleep(30 * time.Minute)
+		w := with(t, h, []*http.Cookie{k}, func(s *ginsession.Session) { s.Keys() })
+		if got := lines(); len(setCookies(w)) != 1 || len(got) > 0 {
+			t.Errorf("got %d cookies and %q, want one and no line", len(setCookies(w)), got)
+		}
+	})
+}
+
 // TestLog_refused: the reason names the check, and the one that says most wins.
 func TestLog_refused(t *testing.T) { synctest.Test(t, testLogRefused) }
 
