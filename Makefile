@@ -1,13 +1,14 @@
 # make test is what a change must pass, and all it needs beforehand is Go.
 MODULES  := $(shell find . -name go.mod -not -path './.*' -exec dirname {} \; | sort)
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULN     := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 MINCOVER := 95
 FUZZTIME ?= 1m
 
 # each runs a command in every module; ./... stops at the next go.mod.
 each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); done
 
-.PHONY: test setup vet unit cover lint fuzz soak tidy
+.PHONY: test setup vet unit cover lint vuln cross fuzz soak tidy
 
 test: setup vet unit
 	@scripts/mincover $(MINCOVER) cover.out ginsession
@@ -30,6 +31,14 @@ cover:
 
 lint:
 	$(call each,go run $(LINT) run ./...)
+
+vuln:
+	$(call each,go run $(VULN) ./...)
+
+# Do the code and its tests build on systems that are not this one?
+cross:
+	$(call each,CGO_ENABLED=0 GOOS=windows go vet -tags soak ./...)
+	$(call each,CGO_ENABLED=0 GOOS=darwin go vet -tags soak ./...)
 
 fuzz:
 	@scripts/fuzz $(FUZZTIME)

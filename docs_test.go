@@ -1,163 +1,183 @@
 package ginsession_test
 
 import (
-	"io/fs"
+	"fmt"
+	"go/format"
+	"html/template"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/docstest"
 )
 
-// TestDocs_namedTests wants a function behind every test that a page names, and
-// one that is run by every "go test -run", -fuzz and -bench on it.
-func TestDocs_namedTests(t *testing.T) {
-	functions := testFunctions(t)
-	var all []string
-	for _, names := range functions {
-		all = append(all, names...)
-	}
-	found := 0
-	for page, text := range pages(t) {
-		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark|Example)_?[A-Z]\w*`).FindAllString(text, -1) {
-			found++
-			if !slices.Contains(all, name) {
-				t.Errorf("%s names %s, which does not exist", page, name)
-			}
-		}
-		for _, command := range regexp.MustCompile("(?:cd [^ `]+ && )?go test [^`\n]*").FindAllString(text, -1) {
-			found++
-			checkCommand(t, page, command, functions)
-		}
-	}
-	if found < 50 {
-		t.Errorf("found only %d names and commands: this test proves little", found)
-	}
-}
-
-// checkCommand wants each pattern of a go test to match a function of the
-// packages that it names.
-func checkCommand(t *testing.T, page, command string, functions map[string][]string) {
-	t.Helper()
-	packages, patterns := readCommand(command)
-	names := functionsIn(functions, packages)
-	if names == nil {
-		t.Errorf("%s: %q names no package with tests", page, command)
-	}
-	for _, pattern := range patterns {
-		name, _, _ := strings.Cut(pattern, "/") // the rest is for subtests
-		if !slices.ContainsFunc(names, regexp.MustCompile(name).MatchString) {
-			t.Errorf("%s: %q runs nothing", page, command)
-		}
-	}
-}
-
-// readCommand tells where a go test looks and for what.
-func readCommand(command string) (packages string, patterns []string) {
-	module, packages := ".", "."
-	before, after, _ := strings.Cut(command, "go test")
-	if dir, ok := strings.CutPrefix(before, "cd "); ok {
-		module = strings.TrimSuffix(dir, " && ")
-	}
-	flag := ""
-	for arg := range strings.FieldsSeq(strings.ReplaceAll(after, "=", " ")) {
-		switch flag {
-		case "-C":
-			module = arg
-		case "-run", "-fuzz", "-bench":
-			if pattern := strings.Trim(arg, "'"); pattern != "^$" { // none
-				patterns = append(patterns, pattern)
-			}
-		default:
-			if strings.HasPrefix(arg, ".") {
-				packages = arg
-			}
-		}
-		flag = arg
-	}
-	return filepath.Join(module, packages), patterns
-}
-
-// functionsIn gives the functions of a directory, or with /... of all below.
-func functionsIn(functions map[string][]string, packages string) (names []string) {
-	top, all := strings.CutSuffix(packages, "...")
-	for dir, some := range functions {
-		if dir == packages || all && strings.HasPrefix(dir+"/", strings.TrimPrefix(top, "./")) {
-			names = append(names, some...)
-		}
-	}
-	return names
-}
-
-// TestDocs_makeTargets wants a rule behind every make command.
-func TestDocs_makeTargets(t *testing.T) {
-	rules := readText(t, "Makefile")
-	for page, text := range pages(t) {
-		for _, target := range regexp.MustCompile("(?m)(?:`|^)make ([a-z]+)").FindAllStringSubmatch(text, -1) {
-			if !regexp.MustCompile(`(?m)^` + target[1] + `:`).MatchString(rules) {
-				t.Errorf("%s: there is no make %s", page, target[1])
-			}
-		}
-	}
-}
-
-// TestDocs_links wants a file behind every link from a page in docs, and from
-// SECURITY.md, that does not leave the repository.
-func TestDocs_links(t *testing.T) {
-	for page, text := range pages(t) {
-		if page == "README.md" { // see TestReadme_links
-			continue
-		}
-		prose := regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]*`").ReplaceAllString(text, "code")
-		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(prose, -1) {
-			if strings.HasPrefix(link[1], "https://") {
-				continue
-			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
-				t.Errorf("%s links to %q: %v", page, link[1], err)
-			}
-		}
-	}
-}
-
-// pages gives the text of all that is written for readers.
-func pages(t *testing.T) map[string]string {
+// documents are all that the project says in Markdown, by the files' names.
+func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
 	for _, pattern := range []string{"*.md", "docs/*.md"} {
 		names, err := filepath.Glob(pattern)
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%s: found %v, %v", pattern, names, err)
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, name := range names {
 			texts[name] = readText(t, name)
 		}
 	}
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", filepath.Join("docs", "MIGRATION.md")} {
+		if texts[name] == "" {
+			t.Fatalf("%s is missing", name)
+		}
+	}
 	return texts
 }
 
-// testFunctions gives the names of all test functions by directory.
-func testFunctions(t *testing.T) map[string][]string {
-	t.Helper()
-	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w*)\(`)
-	functions := map[string][]string{}
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() && len(path) > 1 && strings.HasPrefix(entry.Name(), ".") {
-			return filepath.SkipDir
-		}
-		if strings.HasSuffix(path, "_test.go") {
-			for _, match := range declaration.FindAllStringSubmatch(readText(t, path), -1) {
-				functions[filepath.Dir(path)] = append(functions[filepath.Dir(path)], match[1])
+// TestDocs_blocks wants to know every language that has code: the tests below
+// run it.
+func TestDocs_blocks(t *testing.T) {
+	known := map[string]bool{"go": true, "sh": true, "console": true, "html": true, "python": true, "text": true}
+	for name, text := range documents(t) {
+		for i, fence := range regexp.MustCompile("(?m)^```(.*)$").FindAllStringSubmatch(text, -1) {
+			if i%2 == 0 && !known[fence[1]] {
+				t.Errorf("%s: no test runs code in %q", name, fence[1])
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return functions
+}
+
+// TestDocs_go builds and vets the Go in all documents: programs as they are,
+// all else as the body of a function.
+func TestDocs_go(t *testing.T) {
+	sources := map[string]string{}
+	for name, text := range documents(t) {
+		for _, block := range docstest.Blocks(text, "go") {
+			if formatted, err := format.Source([]byte(block)); err != nil || string(formatted) != block {
+				t.Errorf("%s: not as gofmt would have it (%v):\n%s", name, err, block)
+			}
+			sources[fmt.Sprintf("snippet%d", len(sources))] = wholeFile(block)
+		}
+	}
+	if len(sources) < 15 {
+		t.Errorf("only %d pieces of Go found", len(sources))
+	}
+	goTool(t, sources, "build", "-o", t.TempDir())
+	goTool(t, sources, "vet")
+}
+
+// TestDocs_lines compiles what the tables offer in place of something else.
+func TestDocs_lines(t *testing.T) {
+	least := map[string]int{"README.md": 20, filepath.Join("docs", "FLASK.md"): 30, filepath.Join("docs", "MIGRATION.md"): 30}
+	sources := map[string]string{}
+	for name, text := range documents(t) {
+		var body strings.Builder
+		found := 0
+		for _, code := range docstest.Cells(text, false) {
+			if regexp.MustCompile(`^With[A-Z]`).MatchString(code) {
+				code = "ginsession." + code
+			}
+			if !regexp.MustCompile(`\bginsession\.|\bs\.[A-Z]`).MatchString(code) {
+				continue
+			}
+			statement, ok := docstest.Statement(code)
+			if !ok {
+				t.Errorf("%s: no Go: %s", name, code)
+			}
+			body.WriteString(statement + "\n")
+			found++
+		}
+		if found < least[name] {
+			t.Errorf("%s: only %d pieces of Go found", name, found)
+		}
+		if found > 0 {
+			sources[fmt.Sprintf("lines%d", len(sources))] = wholeFile(body.String())
+		}
+	}
+	goTool(t, sources, "vet")
+}
+
+// TestDocs_html shows a flash message with every piece of a template.
+func TestDocs_html(t *testing.T) {
+	for name, text := range documents(t) {
+		for _, block := range docstest.Blocks(text, "html") {
+			r := newEngine(t)
+			r.SetHTMLTemplate(template.Must(template.New("page.html").Parse(block)))
+			r.GET("/", func(c *gin.Context) {
+				ginsession.From(c).AddFlash("<Saved>", "success")
+				c.HTML(200, "page.html", gin.H{"session": ginsession.From(c)})
+			})
+			body := do(t, r, "GET", "/").Body.String()
+			if !strings.Contains(body, "&lt;Saved&gt;") || !strings.Contains(body, "success") {
+				t.Errorf("%s: got %q of %q", name, body, block)
+			}
+		}
+	}
+}
+
+// TestDocs_python runs the Python, on an app of its own.
+func TestDocs_python(t *testing.T) {
+	for name, text := range documents(t) {
+		for _, block := range docstest.Blocks(text, "python") {
+			python := exec.CommandContext(t.Context(), pythonWithFlask(t), "-c", "import flask\napp = flask.Flask('app')\n"+block)
+			if out, err := python.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+		}
+	}
+}
+
+// TestDocs_faults wants a test for each line of docs/MIGRATION.md that names
+// one.
+func TestDocs_faults(t *testing.T) {
+	text := readText(t, "docs/MIGRATION.md")
+	var tests []string
+	for _, names := range testFunctions(t) {
+		tests = append(tests, names...)
+	}
+	_, faults, _ := strings.Cut(text, "## What stops going wrong")
+	rows := regexp.MustCompile("(?m)^\\| .* \\| `(\\w+)` \\|$").FindAllStringSubmatch(faults, -1)
+	for _, row := range rows {
+		if !slices.Contains(tests, "TestFault_"+row[1]) {
+			t.Errorf("there is no TestFault_%s", row[1])
+		}
+	}
+	other := slices.DeleteFunc(tests, func(name string) bool { return !strings.HasPrefix(name, "TestFault_") })
+	if len(rows) != len(other) {
+		t.Errorf("got %d lines and %d tests, want as many", len(rows), len(other))
+	}
+}
+
+// TestDocs_links wants a file or a heading behind every link that does not
+// leave the repository, and the files that the prose names.
+func TestDocs_links(t *testing.T) {
+	texts := documents(t)
+	for name, text := range texts {
+		for _, target := range docstest.Links(text) {
+			if strings.HasPrefix(target, "https://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(target, "#")
+			file := name
+			if path != "" {
+				file = filepath.Join(filepath.Dir(name), filepath.FromSlash(path))
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: link to %q: %v", name, target, err)
+			}
+			if anchor != "" && !docstest.Anchors(texts[file])[anchor] {
+				t.Errorf("%s: link to %q: no such heading", name, target)
+			}
+		}
+		for _, match := range regexp.MustCompile("`((?:docs|cmd|scripts|testdata|internal|_example)/[\\w./]*)`").FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(match[1]); err != nil {
+				t.Errorf("%s speaks of it: %v", name, err)
+			}
+		}
+	}
 }

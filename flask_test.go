@@ -39,7 +39,7 @@ type judge struct {
 // with that distribution's Python, which may not be the first on PATH.
 func pythonWithFlask(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
+	for _, name := range []string{"python3", "/usr/bin/python3", "python"} {
 		if exec.Command(name, "-c", "import flask").Run() == nil {
 			return name
 		}
@@ -54,6 +54,7 @@ func pythonWithFlask(t *testing.T) string {
 func newJudge(t *testing.T) *judge {
 	t.Helper()
 	cmd := exec.Command(pythonWithFlask(t), "testdata/flask_judge.py")
+	cmd.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8") // which Windows does not take for granted
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

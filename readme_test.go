@@ -3,7 +3,6 @@ package ginsession_test
 import (
 	"bytes"
 	"fmt"
-	"go/format"
 	"net"
 	"os"
 	"os/exec"
@@ -11,26 +10,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-)
 
-// TestReadme_go builds and vets the Go in README.md: programs as they are, all
-// else as the body of a function.
-func TestReadme_go(t *testing.T) {
-	blocks := readmeBlocks(t, "go")
-	if len(blocks) == 0 {
-		t.Fatal("no Go in README.md")
-	}
-	sources := map[string]string{}
-	for i, block := range blocks {
-		if formatted, err := format.Source([]byte(block)); err != nil || string(formatted) != block {
-			t.Errorf("not as gofmt would have it (%v):\n%s", err, block)
-		}
-		sources[fmt.Sprintf("snippet%d", i)] = wholeFile(block)
-	}
-	goTool(t, sources, "build", "-o", t.TempDir())
-	goTool(t, sources, "vet")
-}
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/docstest"
+)
 
 // TestReadme_curl starts the first program of README.md, repeats the session
 // with curl, and wants the same output but for the date and what is encrypted.
@@ -42,11 +29,11 @@ func TestReadme_curl(t *testing.T) {
 		t.Skip("curl is missing: install it with make test or apt-get install curl")
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
-	program := strings.ReplaceAll(readmeBlocks(t, "go")[0], "localhost:8080", addr)
+	program := strings.ReplaceAll(docstest.Blocks(readText(t, "README.md"), "go")[0], "localhost:8080", addr)
 	goTool(t, map[string]string{"app": program}, "build", "-o", dir)
 	startProgram(t, addr, filepath.Join(dir, "app"))
 
-	for _, step := range strings.Split(readmeBlocks(t, "console")[0], "$ ")[1:] {
+	for _, step := range strings.Split(docstest.Blocks(readText(t, "README.md"), "console")[0], "$ ")[1:] {
 		command, want, _ := strings.Cut(step, "\n")
 		args := strings.Fields(strings.ReplaceAll(command, "localhost:8080", addr))
 		curl := exec.CommandContext(t.Context(), args[0], append([]string{"-sS"}, args[1:]...)...)
@@ -61,42 +48,33 @@ func TestReadme_curl(t *testing.T) {
 	}
 }
 
+// TestReadme_log wants the lines that README.md shows, but for the bytes.
+func TestReadme_log(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opt, lines := logTo()
+		r := newEngine(t, opt)
+		r.POST("/login", func(c *gin.Context) {
+			s := ginsession.From(c)
+			s.Renew()
+			s.Set("user_id", 42)
+		})
+		r.GET("/", func(c *gin.Context) { ginsession.From(c).Keys() })
+		k := do(t, r, "POST", "/login").Result().Cookies()
+		time.Sleep(31 * 24 * time.Hour)
+		do(t, r, "GET", "/", k...)
+		bytes := regexp.MustCompile(`bytes=\d+`)
+		got := bytes.ReplaceAllString(strings.Join(lines(), "\n")+"\n", "")
+		want := bytes.ReplaceAllString(docstest.Blocks(readText(t, "README.md"), "text")[0], "")
+		if got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
 // stable leaves out of curl's output what differs each time.
 func stable(output string) string {
 	output = strings.ReplaceAll(output, "\r\n", "\n")
 	return regexp.MustCompile(`(?m)^Date: .*|__Host-session=[^;]*`).ReplaceAllString(output, "(not compared)")
-}
-
-// TestReadme_links wants a file or a heading behind every link that does not
-// leave the repository.
-func TestReadme_links(t *testing.T) {
-	code := regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]*`")
-	text := code.ReplaceAllString(readText(t, "README.md"), "code")
-	anchors := map[string]bool{}
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		plain := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
-		anchors["#"+strings.ReplaceAll(plain, " ", "-")] = true
-	}
-	for _, link := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
-		target := link[1]
-		if strings.HasPrefix(target, "https://") || anchors[target] {
-			continue
-		}
-		if _, err := os.Stat(target); err != nil {
-			t.Errorf("link to %q: %v", target, err)
-		}
-	}
-}
-
-// readmeBlocks gives the fenced blocks of one language.
-func readmeBlocks(t *testing.T, language string) []string {
-	t.Helper()
-	fence := regexp.MustCompile("(?ms)^```" + language + "\n(.*?)^```$")
-	var blocks []string
-	for _, match := range fence.FindAllStringSubmatch(readText(t, "README.md"), -1) {
-		blocks = append(blocks, match[1])
-	}
-	return blocks
 }
 
 // wholeFile makes a file of a snippet.
@@ -104,9 +82,10 @@ func wholeFile(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return block
 	}
+	known := []string{"context", "errors", "fmt", "html/template", "net/http", "net/http/httputil", "net/url", "time"}
 	imports := []string{"github.com/gin-gonic/gin", "github.com/ginsession/ginsession"}
-	for _, path := range []string{"context", "errors", "fmt", "net/http", "time"} {
-		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.`).MatchString(params + block) {
+	for _, path := range known {
+		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.[A-Z]`).MatchString(around + block) {
 			imports = append(imports, path)
 		}
 	}
@@ -115,12 +94,18 @@ func wholeFile(block string) string {
 	for _, path := range imports {
 		fmt.Fprintf(&b, "import %q\n", path)
 	}
-	return b.String() + params + block + "}\n"
+	return b.String() + around + block + "}\n"
 }
 
-// params are what the text around the snippets takes for granted.
-const params = `func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, oldSecret string,
-	checkPassword func(name, password string) (id int, ok bool),
+// around is what the text around the snippets takes for granted.
+const around = `
+type (
+	T    = string
+	Line struct { Article string; Count int }
+)
+
+func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, oldSecret string,
+	store ginsession.Store, d time.Duration, checkPassword func(name, password string) (id int, ok bool),
 	loggedOutEverywhere func(ctx context.Context, userID int) (time.Time, error)) {
 `
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -158,7 +159,7 @@ func startBrowser(t *testing.T, app http.Handler) *browser {
 	t.Cleanup(cancel)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(newProfile(t)),
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
@@ -175,10 +176,23 @@ func startBrowser(t *testing.T, app http.Handler) *browser {
 	return &browser{strings.Replace(server.URL, "127.0.0.1", "localhost", 1), ctx}
 }
 
+// newProfile makes a directory that may outlive the test: on Windows, what is
+// still open cannot be removed.
+func newProfile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 func findBrowser(t *testing.T) string {
 	t.Helper()
 	names := []string{"chromium", "google-chrome", "chromium-browser",
-		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"}
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+		filepath.Join(os.Getenv("ProgramFiles"), "Google", "Chrome", "Application", "chrome.exe")}
 	if name := os.Getenv("CHROME"); name != "" {
 		names = []string{name}
 	}

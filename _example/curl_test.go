@@ -76,7 +76,7 @@ func newCurl(t *testing.T) func(args ...string) string {
 // and its log must not tell what is in the sessions.
 func startDemo(ctx context.Context, t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "demo")
+	program := filepath.Join(t.TempDir(), "demo.exe") // Windows runs no other names
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -95,9 +95,12 @@ func startDemo(ctx context.Context, t *testing.T) string {
 	first, err := lines.ReadString('\n')
 	_, address, found := strings.Cut(strings.TrimSpace(first), "open ")
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
+		told := cmd.Process.Signal(syscall.SIGTERM)
+		if told != nil { // as on Windows, which has no such signal
+			_ = cmd.Process.Kill()
+		}
 		rest, _ := io.ReadAll(lines)
-		if err := cmd.Wait(); err != nil {
+		if err := cmd.Wait(); err != nil && told == nil {
 			t.Errorf("the program ended with %v\n%s", err, rest)
 		}
 		checkLog(t, first+string(rest)+log.String())

@@ -160,8 +160,8 @@ var errNoFlask = errors.New("no Python with Flask found: apt-get install python3
 // python finds a Python that has Flask. A distribution's package comes with
 // that distribution's Python, which may not be the first on PATH.
 func python(ctx context.Context) (string, error) {
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.CommandContext(ctx, name, "-c", "import flask").Run() == nil { //nolint:gosec // one of these two
+	for _, name := range []string{"python3", "/usr/bin/python3", "python"} {
+		if exec.CommandContext(ctx, name, "-c", "import flask").Run() == nil { //nolint:gosec // one of these
 			return name, nil
 		}
 	}

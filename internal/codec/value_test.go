@@ -73,6 +73,14 @@ var (
 	nilBytes []byte
 )
 
+func jsonOf(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
 // values: what goes in, how it is spelled, what Decode makes of it.
 var values = []struct {
 	name string
@@ -200,7 +208,7 @@ var values = []struct {
 	{"json.RawMessage", json.RawMessage(`{"a":[1]}`), `{"a":[1]}`, map[string]any{"a": []any{int64(1)}}},
 	{"json.RawMessage like html", json.RawMessage(`[{ "\u0020m" : "<b>"}]`), `[{" di":{" m__":"<b>"}}]`, []any{map[string]any{" m": "<b>"}}},
 	{"TextMarshaler", netip.MustParseAddr("10.0.0.1"), `"10.0.0.1"`, "10.0.0.1"},
-	{"url.URL", aURL, `{"Scheme":"https","Opaque":"","User":null,"Host":"example.com","Path":"/a","Fragment":"","RawQuery":"","RawPath":"","RawFragment":"","ForceQuery":false,"OmitHost":false}`, nil},
+	{"url.URL", aURL, jsonOf(aURL), nil}, // the order of its fields depends on Go's version
 	{"slice of TextMarshaler", []netip.Addr{netip.MustParseAddr("::1")}, `["::1"]`, []any{"::1"}},
 }
 

@@ -9,9 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -47,6 +47,9 @@ func StartUnix(tb testing.TB) *Server {
 
 func start(tb testing.TB, addr string, args []string) *Server {
 	tb.Helper()
+	if runtime.GOOS == "windows" {
+		tb.Skip("memcached does not exist for Windows")
+	}
 	if _, err := exec.LookPath("memcached"); err != nil {
 		if os.Getenv("CI") == "true" {
 			tb.Fatal("memcached is missing: make test installs it")
@@ -111,27 +114,6 @@ func (s *Server) Kill() {
 	s.cmd = nil
 	if s.Addr[0] == '/' {
 		_ = os.Remove(s.Addr)
-	}
-}
-
-// Pause makes the process stop answering, with SIGSTOP, and waits until all its
-// threads have stopped.
-func (s *Server) Pause() {
-	s.tb.Helper()
-	s.signal(syscall.SIGSTOP)
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		s.tb.Fatalf("memcached does not stop: %v", err)
-	}
-}
-
-// Resume lets it go on, with SIGCONT.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
-	s.tb.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.tb.Fatal(err)
 	}
 }
 

@@ -36,7 +36,7 @@ type Sealer struct {
 
 // New derives a key for purpose from each secret with HKDF-SHA-256 (RFC
 // 5869); the keys of two purposes are independent of each other. It fails
-// where the Go runtime forbids the cipher (FIPS 140-only mode).
+// where the Go runtime forbids the cipher (FIPS 140-only mode, from Go 1.26).
 func New(purpose string, secrets ...string) (*Sealer, error) {
 	s := new(Sealer)
 	for _, secret := range secrets {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -233,6 +234,9 @@ func TestText_isSafeInACookie(t *testing.T) {
 
 // TestNew_fips runs itself again in the mode that forbids the cipher.
 func TestNew_fips(t *testing.T) {
+	if strings.HasPrefix(runtime.Version(), "go1.25") {
+		t.Skip("before Go 1.26 that mode does not reach ciphers outside the standard library")
+	}
 	const only = "GODEBUG=fips140=only"
 	if slices.Contains(os.Environ(), only) {
 		if s, err := seal.New(purpose, secretA); err == nil || s != nil {

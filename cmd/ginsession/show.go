@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginsession/ginsession"
+)
+
+const maxInput = 1 << 20 // bytes
+
+// settings are the arguments of show.
+type settings struct {
+	secret   string
+	name     string
+	flask    bool
+	lifetime time.Duration
+	text     string
+}
+
+// show prints the session behind every cookie that opens; where none does, it
+// says why.
+func show(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	set, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stdout, usage)
+		return 0
+	}
+	if set.secret = getenv("SESSION_SECRET"); err == nil && set.secret == "" {
+		err = errors.New("the environment variable SESSION_SECRET is empty; set it to the app's secret")
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "ginsession: %v\n", err)
+		return statusUsage
+	}
+	if set.text == "" {
+		text, err := io.ReadAll(io.LimitReader(stdin, maxInput))
+		if err != nil {
+			_, _ = fmt.Fprintf(stderr, "ginsession: reading the cookie: %v\n", err)
+			return statusFailed
+		}
+		set.text = string(text)
+	}
+	return showAll(set, stdout, stderr)
+}
+
+// parse takes flags before and after the cookie.
+func parse(args []string) (settings, error) {
+	var set settings
+	flags := flag.NewFlagSet("show", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&set.name, "name", "", "")
+	flags.BoolVar(&set.flask, "flask", false, "")
+	flags.DurationVar(&set.lifetime, "lifetime", 31*24*time.Hour, "")
+	var words []string
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		if !isValue(flags, arg) {
+			return false
+		}
+		words = append(words, arg)
+		return true
+	})
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return set, err
+		}
+		if args = flags.Args(); len(args) > 0 {
+			words, args = append(words, args[0]), args[1:]
+		}
+	}
+	set.text = strings.Join(words, " ") // "Cookie: …" without quotes
+	return set, nil
+}
+
+// isValue tells whether arg is a cookie's value although it begins as a flag
+// does: base64url has hyphens.
+func isValue(flags *flag.FlagSet, arg string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	return strings.HasPrefix(arg, "-") && len(arg) >= minValue && flags.Lookup(name) == nil
+}
+
+func showAll(set settings, stdout, stderr io.Writer) int {
+	candidates := set.candidates()
+	if len(candidates) == 0 {
+		_, _ = fmt.Fprintln(stderr, "ginsession: "+set.nothing())
+		return statusFailed
+	}
+	var failed []failure
+	out := json.NewEncoder(stdout)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	status := statusFailed
+	for _, k := range candidates {
+		found, err := set.open(k)
+		var mistake *ginsession.ConfigError
+		if errors.As(err, &mistake) {
+			_, _ = fmt.Fprintln(stderr, explain(mistake))
+			return statusUsage
+		}
+		if err != nil {
+			failed = append(failed, failure{k, err})
+			continue
+		}
+		if err := out.Encode(found); err != nil {
+			_, _ = fmt.Fprintf(stderr, "ginsession: printing the session: %v\n", err)
+			return statusFailed
+		}
+		status = 0
+	}
+	if status != 0 {
+		set.report(stderr, failed)
+	}
+	return status
+}
+
+// candidates are the cookies worth trying, under each name that they can have.
+func (set settings) candidates() (candidates []cookie) {
+	names := set.names()
+	for _, k := range cookiesIn(set.text) {
+		switch {
+		case k.name == "" && set.isFlask(k): // bound to no name
+			candidates = append(candidates, cookie{cmp.Or(set.name, "session"), k.value})
+		case k.name == "":
+			for _, name := range names {
+				candidates = append(candidates, cookie{name, k.value})
+			}
+		case set.name == "" || set.name == k.name:
+			candidates = append(candidates, k)
+		}
+	}
+	return candidates
+}
+
+func (set settings) names() []string {
+	if set.name != "" {
+		return []string{set.name}
+	}
+	return []string{"__Host-session", "session"}
+}
+
+func (set settings) nothing() string {
+	if set.name != "" && len(cookiesIn(set.text)) > 0 {
+		return fmt.Sprintf("there is no cookie named %q in it; leave --name out to try all", set.name)
+	}
+	return "there is no cookie in it; give its value, name=value, or a whole Cookie or Set-Cookie line"
+}
+
+// explain says where the mistake is that an option of ginsession.New was found
+// to have.
+func explain(mistake *ginsession.ConfigError) string {
+	where := map[string]string{"secret": "SESSION_SECRET", "WithName": "--name", "WithLifetime": "--lifetime"}
+	return fmt.Sprintf("ginsession: %s: %s", cmp.Or(where[mistake.Option], mistake.Option), mistake.Reason)
+}
+
+// failure is a cookie that did not open.
+type failure struct {
+	cookie
+	err error
+}
+
+// report says why nothing was opened: of the cookies that have the name of a
+// session, if there are any, and of the rest if not.
+func (set settings) report(stderr io.Writer, failed []failure) {
+	foreign := func(f failure) bool { return !slices.Contains(set.names(), f.name) }
+	if ours := slices.DeleteFunc(slices.Clone(failed), foreign); len(ours) > 0 {
+		failed = ours
+	}
+	for _, f := range failed {
+		_, _ = fmt.Fprintf(stderr, "%v (cookie %q, %d bytes)\n", f.err, f.name, len(f.value))
+	}
+	old := slices.IndexFunc(failed, func(f failure) bool { return errors.Is(f.err, ginsession.ErrExpired) })
+	switch {
+	case old < 0:
+		_, _ = io.WriteString(stderr, adviceInvalid)
+	case set.isFlask(failed[old].cookie):
+		_, _ = io.WriteString(stderr, "The secret is right. --lifetime 87600h shows what was in the cookie.\n")
+	default:
+		_, _ = io.WriteString(stderr, "The secret and the name are right.\n")
+	}
+}
+
+const adviceInvalid = `Is SESSION_SECRET the one that the app has, or had when it wrote the cookie? Is
+the value complete? A cookie is bound to its name: --name tells it.
+`
