@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/session"
 	"github.com/valyala/fasthttp"
 )
 
@@ -97,7 +99,13 @@ func (w *recorder) WriteString(p string) (int, error) { //nolint:unparam // it i
 }
 
 // fiberApp is an application of Fiber, which does not speak net/http.
-type fiberApp struct{ *fiber.App }
+type fiberApp struct {
+	*fiber.App
+	sessions *session.Store
+}
+
+// forget drops all sessions. They would go after half an hour.
+func (a fiberApp) forget() { _ = a.sessions.Reset(context.Background()) }
 
 func (a fiberApp) prepare(path, cookie string) exchange {
 	e := &fiberExchange{handler: a.Handler()}

@@ -9,7 +9,8 @@ import (
 
 func startFiber(string) (app, error) {
 	r := fiber.New()
-	r.Use(session.New())
+	handler, store := session.NewWithStore()
+	r.Use(handler)
 	r.Get(pathUntouched, fiberRoute(func(*session.Middleware) error { return nil }))
 	r.Get(pathRead, fiberRoute(fiberRead))
 	r.Get(pathWrite, fiberRoute(fiberWrite))
@@ -20,7 +21,7 @@ func startFiber(string) (app, error) {
 		n, _ := session.FromContext(c).Get(keyCounter).(int)
 		return c.SendString(strconv.Itoa(n))
 	})
-	return fiberApp{r}, nil
+	return fiberApp{r, store}, nil
 }
 
 func fiberRoute(do func(*session.Middleware) error) fiber.Handler {

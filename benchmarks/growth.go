@@ -58,7 +58,7 @@ func measureKeys(m method, running servers) (places []string, costs []*keysCost,
 		}
 		costs = append(costs, cost)
 	}
-	return places, costs, m.measure(jobs)
+	return places, costs, pinned(running, func() error { return m.measure(jobs) })
 }
 
 func keysJobs(a app) (read, write *job, err error) {

@@ -10,6 +10,7 @@ import (
 
 // A job is something to measure.
 type job struct {
+	before func() // each round, or nil; not timed
 	run    func()
 	check  func() error // whether all runs did what they should, or nil
 	times  []float64    // per run, in nanoseconds, one of each round
@@ -34,6 +35,9 @@ func (m method) measure(jobs []*job) error {
 	for range m.Rounds {
 		rand.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] }) //nolint:gosec // an order is no secret
 		for _, j := range order {
+			if j.before != nil {
+				j.before()
+			}
 			runtime.GC() // the garbage of another job
 			j.times = append(j.times, timed(j.run, counts[j]))
 		}

@@ -158,6 +158,24 @@ func (r *report) Cell(v *variant, s *shape) string {
 	return text
 }
 
+// Slower are the cells where another library is faster, a sentence each.
+func (r *report) Slower() (sentences []string) {
+	for _, v := range r.Table.rows {
+		for i := range shapes {
+			s := &shapes[i]
+			var others []string
+			for _, c := range r.Table.faster(v, s) {
+				others = append(others, c.v.library+" "+micro(c.us))
+			}
+			if others != nil {
+				mine, _ := r.Table.at(v, s)
+				sentences = append(sentences, fmt.Sprintf("%s, %s: %s µs; %s", v.row(), s.name, micro(mine.us), strings.Join(others, ", ")))
+			}
+		}
+	}
+	return sentences
+}
+
 // Times is a ratio of the main table, by ids.
 func (r *report) Times(id, shape string) string {
 	v, err := findVariant(id)
@@ -200,6 +218,9 @@ func (r *report) Has(id string) bool {
 	v, err := findVariant(id)
 	return err == nil && r.Table.cells[v] != nil
 }
+
+// Pinned tells whether what needs a server shared a core with it.
+func (r *report) Pinned() bool { return isPinned }
 
 // LoadSessions is how many sessions the loads use.
 func (r *report) LoadSessions() int { return loadSessions }

@@ -34,6 +34,24 @@ func (t *table) ratio(v *variant, s *shape) (times float64, ok bool) {
 	return theirs.us / mine.us, ok
 }
 
+// faster are the other libraries that need less time for a shape than one of
+// our variants, with the same server or likewise without one.
+func (t *table) faster(v *variant, s *shape) (others []cell) {
+	mine, ok := t.at(v, s)
+	if !ok || v.library != ours {
+		return nil
+	}
+	for _, other := range t.rows {
+		if other.library == ours || other.storage == "" || other.server != v.server {
+			continue
+		}
+		if c, ok := t.at(other, s); ok && c.us < mine.us {
+			others = append(others, c)
+		}
+	}
+	return others
+}
+
 // measureShapes is the main table: all variants, all shapes, all in one run.
 func measureShapes(m method, running servers) (*table, error) {
 	t := &table{rows: running.available(), cells: map[*variant]map[*shape]cell{}}
@@ -44,18 +62,13 @@ func measureShapes(m method, running servers) (*table, error) {
 	where := map[*job]place{}
 	var inside, outside []*job // without and with a server
 	for _, v := range t.rows {
-		a, err := running.open(v)
-		if err != nil {
-			return nil, err
-		}
 		t.cells[v] = map[*shape]cell{}
 		for i := range shapes {
 			if s := &shapes[i]; v.has(s) {
-				w, err := v.walk(a, s)
+				j, err := shapeJob(running, v, s)
 				if err != nil {
 					return nil, err
 				}
-				j := &job{run: w.run, check: w.err}
 				if where[j] = (place{v, s}); v.server == "" {
 					inside = append(inside, j)
 				} else {
@@ -66,10 +79,31 @@ func measureShapes(m method, running servers) (*table, error) {
 	}
 	err := onOneCore(func() error { return m.measure(inside) })
 	if err == nil {
-		err = m.measure(outside)
+		m.Rounds, m.Slice = 2*m.Rounds, m.Slice/2 // what the network adds comes and goes
+		err = pinned(running, func() error { return m.measure(outside) })
 	}
 	for j, p := range where {
 		t.cells[p.v][p.s] = cell{p.v, p.s, j.ns() / 1000, j.allocs}
 	}
 	return t, err
 }
+
+// shapeJob prepares a cell, with an app of its own.
+func shapeJob(running servers, v *variant, s *shape) (*job, error) {
+	a, err := running.open(v)
+	if err != nil {
+		return nil, err
+	}
+	w, err := v.walk(a, s)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{run: w.run, check: w.err}
+	if f, ok := a.(forgetful); ok && s.paths[0] == pathLogin {
+		j.before = f.forget // a heap full of sessions would spare all others the garbage collection
+	}
+	return j, nil
+}
+
+// forgetful is an app that keeps its sessions in memory, and can drop them.
+type forgetful interface{ forget() }

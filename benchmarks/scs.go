@@ -4,12 +4,14 @@ import (
 	"strconv"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/gin-gonic/gin"
 )
 
 // startSCS wraps the whole of gin, as scs has it with other routers.
 func startSCS(string) (app, error) {
 	s := manager{scs.New()}
+	s.Store.(*memstore.MemStore).StopCleanup() // it would hold on to the store for ever
 	r := newEngine()
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(s.read))
@@ -20,8 +22,16 @@ func startSCS(string) (app, error) {
 	r.GET(pathCount, func(c *gin.Context) {
 		_, _ = c.Writer.WriteString(strconv.Itoa(s.GetInt(c.Request.Context(), keyCounter)))
 	})
-	return httpApp{s.LoadAndSave(r)}, nil
+	return scsApp{httpApp{s.LoadAndSave(r)}, s}, nil
 }
+
+type scsApp struct {
+	httpApp
+	sessions manager
+}
+
+// forget takes a new store. Its sessions would go after a day.
+func (a scsApp) forget() { a.sessions.Store = memstore.NewWithCleanupInterval(0) }
 
 type manager struct{ *scs.SessionManager }
 

@@ -32,7 +32,7 @@ var variants = []*variant{
 	{id: "cookie", library: ours, storage: inCookie, peer: "contrib-cookie", start: startOurs()},
 	{id: "contrib-cookie", library: contrib, storage: inCookie, start: startContribCookie},
 	{id: "gorilla-cookie", library: "gorilla/sessions", storage: inCookie, start: startGorillaCookie},
-	{id: "flask", library: ours, storage: inFlask, peer: "contrib-cookie", start: startOurs(withFlaskCookie)},
+	{id: "flask", library: ours, storage: inFlask, start: startOurs(withFlaskCookie)},
 
 	{id: "memcached", library: ours, storage: inMemcached, server: memcachedServer, peer: "contrib-memcached", start: startOurs(withMemcached)},
 	{id: "contrib-memcached", library: contrib, storage: inMemcached, server: memcachedServer, start: startContribMemcached},
