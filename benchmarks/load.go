@@ -94,11 +94,16 @@ func (l *load) prepare(running servers) error {
 	return err
 }
 
+// cookies begins sessions. gin alone gets those of encrypted cookies too: it
+// is spared the session, not the browser's sending it.
 func (l *load) cookies(running servers) (all []string, err error) {
-	if l.Variant.storage == "" {
-		return []string{"session=none"}, nil
+	v := l.Variant
+	if v.storage == "" {
+		if v, err = findVariant("cookie"); err != nil {
+			return nil, err
+		}
 	}
-	a, err := running.open(l.Variant)
+	a, err := running.open(v)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // startSCS wraps the whole of gin, as scs has it with other routers.
 func startSCS(string) (app, error) {
 	s := manager{scs.New()}
-	s.Store.(*memstore.MemStore).StopCleanup() // it would hold on to the store for ever
+	s.Store = memstore.NewWithCleanupInterval(0) // the cleaning would hold on to the store for ever
 	r := newEngine()
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(s.read))
