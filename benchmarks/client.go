@@ -92,7 +92,7 @@ func (b *bareClient) swap() {
 
 func (b *bareClient) err() error { return b.failed }
 
-// roundTrips is how often a variant asks Memcached for each shape, as the
+// roundTrips is how often a variant asks its server for each shape, as the
 // server counts it.
 type roundTrips struct {
 	Variant *variant
@@ -101,7 +101,7 @@ type roundTrips struct {
 
 func countRoundTrips(running servers) (all []roundTrips, err error) {
 	for _, v := range running.available() {
-		if v.server != memcachedServer {
+		if v.server == "" {
 			continue
 		}
 		t := roundTrips{Variant: v}
@@ -128,14 +128,14 @@ func tripsOf(v *variant, a app, s *shape, running servers) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	before, err := memcachedAsked(addr)
+	before, err := asked(v.server, addr)
 	if err != nil {
 		return 0, err
 	}
 	for range runs {
 		w.run()
 	}
-	after, err := memcachedAsked(addr)
+	after, err := asked(v.server, addr)
 	if err != nil {
 		return 0, err
 	}

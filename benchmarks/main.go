@@ -56,7 +56,7 @@ func planFor(quick bool) plan {
 	if quick {
 		return plan{true, method{3, 4 * time.Millisecond}, method{2, 2 * time.Millisecond}, method{1, time.Second}, 1000, 4000}
 	}
-	return plan{false, method{30, 20 * time.Millisecond}, method{20, 10 * time.Millisecond}, method{5, 2 * time.Second}, 100_000, 1_000_000}
+	return plan{false, method{50, 20 * time.Millisecond}, method{20, 10 * time.Millisecond}, method{7, 2 * time.Second}, 100_000, 1_000_000}
 }
 
 // measureAll goes through the report's sections in their order.

@@ -29,17 +29,21 @@ func TestCompareClient(t *testing.T) {
 	}
 }
 
-// TestCountRoundTrips wants the same of all that use Memcached: one to load,
-// one to save.
+// TestCountRoundTrips wants one to load and one to save, and a PING before each
+// from who sends them.
 func TestCountRoundTrips(t *testing.T) {
 	trips, err := countRoundTrips(startMemcached(t))
-	if err != nil || len(trips) != 2 {
+	if err != nil || len(trips) < 2 {
 		t.Fatalf("got %v, %v", trips, err)
 	}
 	for _, trip := range trips {
+		each := 1.0
+		if trip.Variant.id == "contrib-redis" {
+			each = 2
+		}
 		for i, want := range []float64{0, 1, 2, 1, 4} {
-			if trip.Asked[i] != want {
-				t.Errorf("%s, %s: got %v round trips, want %v", trip.Variant.row(), shapes[i].name, trip.Asked[i], want)
+			if trip.Asked[i] != each*want {
+				t.Errorf("%s, %s: got %v round trips, want %v", trip.Variant.row(), shapes[i].name, trip.Asked[i], each*want)
 			}
 		}
 	}
@@ -60,12 +64,12 @@ func TestMeasureSizes(t *testing.T) {
 
 func TestMeasureMemory(t *testing.T) {
 	many, err := measureMemory(startMemcached(t), 100)
-	if err != nil || len(many) != 2 {
+	if err != nil || len(many) < 2 {
 		t.Fatalf("got %v, %v", many, err)
 	}
 	for _, m := range many {
-		if m.Sessions != 100 || m.Items <= 100 || m.Chunks < m.Items {
-			t.Errorf("%s: got %v bytes a session, %v in slabs", m.Variant.row(), m.Items, m.Chunks)
+		if m.Sessions != 100 || m.All <= 200 || m.All < m.Items {
+			t.Errorf("%s: got %v bytes a session, %v in all", m.Variant.row(), m.Items, m.All)
 		}
 	}
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -140,40 +137,4 @@ func (s servers) open(v *variant) (app, error) {
 		return nil, fmt.Errorf("%s: %w", v.row(), err)
 	}
 	return a, nil
-}
-
-// memcachedStats asks a server for its counters: "stats", "stats slabs".
-func memcachedStats(addr, command string) (map[string]int64, error) {
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(conn, "%s\r\n", command); err != nil {
-		return nil, err
-	}
-	stats := map[string]int64{}
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() && lines.Text() != "END" {
-		fields := strings.Fields(lines.Text()) // STAT name value
-		if len(fields) != 3 {
-			continue
-		}
-		if n, err := strconv.ParseInt(fields[2], 10, 64); err == nil {
-			stats[fields[1]] = n
-		}
-	}
-	return stats, lines.Err()
-}
-
-// memcachedAsked counts the commands that a server has got so far, each a
-// round trip.
-func memcachedAsked(addr string) (int64, error) {
-	stats, err := memcachedStats(addr, "stats")
-	if err != nil {
-		return 0, err
-	}
-	return stats["cmd_get"] + stats["cmd_set"] + stats["cmd_touch"] + stats["cmd_meta"] +
-		stats["delete_hits"] + stats["delete_misses"], nil
 }

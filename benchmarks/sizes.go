@@ -129,17 +129,17 @@ func signedCookie() (int, error) {
 	return len(value), err
 }
 
-// memory is what many sessions take on a Memcached server of their own.
+// memory is what many sessions take on a server of their own.
 type memory struct {
 	Variant  *variant
 	Sessions int64
-	Items    float64 // bytes per session: key, record and the server's header
-	Chunks   float64 // bytes per session as the server's slabs round them up
+	Items    float64 // bytes per session: key, record and the server's header; 0 where it does not say
+	All      float64 // bytes per session, with what the server's slabs or allocator round up
 }
 
 func measureMemory(running servers, sessions int) (all []memory, err error) {
 	for _, v := range running.available() {
-		if v.server != memcachedServer {
+		if v.server == "" {
 			continue
 		}
 		m, err := memoryOf(v, sessions)
@@ -161,13 +161,43 @@ func memoryOf(v *variant, sessions int) (memory, error) {
 	if err != nil {
 		return memory{}, err
 	}
+	if v.server == redisServer {
+		return redisMemoryOf(v, a, p.addr, sessions)
+	}
+	if err := logInOften(a, sessions); err != nil {
+		return memory{}, err
+	}
+	return countMemory(v, p.addr, int64(sessions))
+}
+
+func logInOften(a app, sessions int) error {
 	login := a.prepare(pathLogin, "")
 	for range sessions {
 		if login.send() != 200 {
-			return memory{}, fmt.Errorf("log-in: %s", login.body())
+			return fmt.Errorf("log-in: %s", login.body())
 		}
 	}
-	return countMemory(v, p.addr, int64(sessions))
+	return nil
+}
+
+// redisMemoryOf takes off what the server needs with one session: the
+// connections too.
+func redisMemoryOf(v *variant, a app, addr string, sessions int) (memory, error) {
+	if err := logInOften(a, 1); err != nil {
+		return memory{}, err
+	}
+	before, _, err := redisMemory(addr)
+	if err != nil {
+		return memory{}, err
+	}
+	if err := logInOften(a, sessions); err != nil {
+		return memory{}, err
+	}
+	after, keys, err := redisMemory(addr)
+	if err == nil && keys != int64(sessions)+1 {
+		err = fmt.Errorf("redis holds %d sessions, not %d", keys, sessions+1)
+	}
+	return memory{Variant: v, Sessions: int64(sessions), All: float64(after-before) / float64(sessions)}, err
 }
 
 func countMemory(v *variant, addr string, sessions int64) (memory, error) {
