@@ -51,8 +51,7 @@ func compareClient(m method, running servers) ([]*comparison, error) {
 		}
 		whole = append(whole, &job{run: w.run, check: w.err})
 	}
-	m.Rounds, m.Slice = 2*m.Rounds, m.Slice/2
-	if err := pinned(running, func() error { return m.measure(slices.Concat(whole, alone)) }); err != nil {
+	if err := m.measureWith(running, slices.Concat(whole, alone)); err != nil {
 		return nil, err
 	}
 	for i, c := range all {

@@ -58,7 +58,7 @@ func measureKeys(m method, running servers) (places []string, costs []*keysCost,
 		}
 		costs = append(costs, cost)
 	}
-	return places, costs, pinned(running, func() error { return m.measure(jobs) })
+	return places, costs, m.measureWith(running, jobs)
 }
 
 func keysJobs(a app) (read, write *job, err error) {
@@ -134,7 +134,7 @@ func measureBodies(m method) ([]*bodyCost, error) {
 		cost := &bodyCost{size, bodyJob(bare, pathBody, size), bodyJob(saved, pathBody, size), bodyJob(saved, pathFlush, size)}
 		costs, jobs = append(costs, cost), append(jobs, cost.Bare, cost.Held, cost.Flush)
 	}
-	return costs, onOneCore(func() error { return m.measure(jobs) })
+	return costs, m.measureAlone(jobs)
 }
 
 var pieceText = []byte(strings.Repeat("0123456789abcde\n", piece/16))

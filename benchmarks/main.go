@@ -54,9 +54,9 @@ type plan struct {
 
 func planFor(quick bool) plan {
 	if quick {
-		return plan{true, method{3, 4 * time.Millisecond}, method{2, 2 * time.Millisecond}, method{1, time.Second}, 1000, 4000}
+		return plan{true, method{Rounds: 3, Slice: 4 * time.Millisecond}, method{Rounds: 2, Slice: 2 * time.Millisecond}, method{Rounds: 1, Slice: time.Second}, 1000, 4000}
 	}
-	return plan{false, method{50, 20 * time.Millisecond}, method{20, 10 * time.Millisecond}, method{7, 2 * time.Second}, 100_000, 1_000_000}
+	return plan{false, method{Rounds: 50, Slice: 20 * time.Millisecond}, method{Rounds: 20, Slice: 10 * time.Millisecond}, method{Rounds: 7, Slice: 2 * time.Second}, 100_000, 1_000_000}
 }
 
 // measureAll goes through the report's sections in their order.

@@ -21,6 +21,7 @@ type job struct {
 type method struct {
 	Rounds int
 	Slice  time.Duration // of each job in each round
+	watch  stopwatch     // nil counts the wall's time
 }
 
 // measure runs all jobs in rounds, in another order each time, so that what
@@ -39,7 +40,7 @@ func (m method) measure(jobs []*job) error {
 				j.before()
 			}
 			runtime.GC() // the garbage of another job
-			j.times = append(j.times, timed(j.run, counts[j]))
+			j.times = append(j.times, m.timed(j.run, counts[j]))
 		}
 	}
 	for _, j := range jobs {
@@ -55,18 +56,30 @@ func (m method) measure(jobs []*job) error {
 // calibrate finds how many runs take about a slice.
 func (m method) calibrate(j *job) int {
 	for n := 1; ; n *= 2 {
-		if took := timed(j.run, n) * float64(n); took > float64(m.Slice)/4 {
+		if took := m.timed(j.run, n) * float64(n); took > float64(m.Slice)/4 {
 			return max(1, int(float64(n)*float64(m.Slice)/took))
 		}
 	}
 }
 
-func timed(run func(), n int) (nanoseconds float64) {
-	begin := time.Now()
+func (m method) timed(run func(), n int) (nanoseconds float64) {
+	start := m.watch
+	if start == nil {
+		start = wallTime
+	}
+	elapsed := start()
 	for range n {
 		run()
 	}
-	return float64(time.Since(begin)) / float64(n)
+	return float64(elapsed()) / float64(n)
+}
+
+// A stopwatch is started, and then tells how much time has gone by.
+type stopwatch func() (elapsed func() time.Duration)
+
+func wallTime() (elapsed func() time.Duration) {
+	begin := time.Now()
+	return func() time.Duration { return time.Since(begin) }
 }
 
 // ns is the median of all rounds.
@@ -85,10 +98,27 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// onOneCore runs fn as if the machine had one core for Go, so that the garbage
-// collector's work is counted too.
-func onOneCore(fn func() error) error {
-	before := runtime.GOMAXPROCS(1)
-	defer runtime.GOMAXPROCS(before)
-	return fn()
+// measureAlone measures jobs that need nobody else: the processor time of this
+// process, which has one core for Go.
+func (m method) measureAlone(jobs []*job) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	m.watch = processTime
+	return m.measure(jobs)
+}
+
+// measureWith measures jobs that need servers: the processor time of this
+// process and theirs, on one core. A core that idles while it waits for the
+// other's answer takes its time to wake up, on a virtual machine longer than
+// the answer itself; on one core there is always something to do, and what is
+// left is the work of both. Go has to know that there is one: else its
+// scheduler spins on it while it waits for more work.
+func (m method) measureWith(running servers, jobs []*job) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	unpin, err := pin(running)
+	if err != nil {
+		return err
+	}
+	defer unpin()
+	m.watch = running.time
+	return m.measure(jobs)
 }

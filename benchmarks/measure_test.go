@@ -25,7 +25,7 @@ func TestMeasure(t *testing.T) {
 	var kept [][]byte
 	lazy := &job{run: func() {}}
 	busy := &job{run: func() { kept = [][]byte{make([]byte, 64), make([]byte, 64)} }}
-	if err := (method{4, time.Microsecond}).measure([]*job{lazy, busy}); err != nil {
+	if err := (method{Rounds: 4, Slice: time.Microsecond}).measure([]*job{lazy, busy}); err != nil {
 		t.Fatal(err)
 	}
 	if len(lazy.times) != 4 || len(busy.times) != 4 {
@@ -36,7 +36,7 @@ func TestMeasure(t *testing.T) {
 	}
 	failed := errors.New("failed")
 	bad := &job{run: func() {}, check: func() error { return failed }}
-	if err := (method{1, time.Microsecond}).measure([]*job{bad}); !errors.Is(err, failed) {
+	if err := (method{Rounds: 1, Slice: time.Microsecond}).measure([]*job{bad}); !errors.Is(err, failed) {
 		t.Errorf("got %v, want the job's failure", err)
 	}
 	_ = kept

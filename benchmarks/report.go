@@ -219,8 +219,8 @@ func (r *report) Has(id string) bool {
 	return err == nil && r.Table.cells[v] != nil
 }
 
-// Pinned tells whether what needs a server shared a core with it.
-func (r *report) Pinned() bool { return isPinned }
+// ProcessorTime tells whether processor time was measured, and not the wall's.
+func (r *report) ProcessorTime() bool { return hasProcessorTime }
 
 // LoadSessions is how many sessions the loads use.
 func (r *report) LoadSessions() int { return loadSessions }

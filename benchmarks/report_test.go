@@ -142,7 +142,7 @@ func testReport(t *testing.T) *report {
 	cookie, memcached := mustFind(t, "cookie"), mustFind(t, "memcached")
 	us := func(us, allocs float64) *job { return &job{times: []float64{us * 1000}, allocs: allocs} }
 	return &report{
-		Env: &environment{Date: "2026-01-02", Cores: 2}, Method: method{3, time.Second}, Rounds: 5, Slice: time.Second,
+		Env: &environment{Date: "2026-01-02", Cores: 2}, Method: method{Rounds: 3, Slice: time.Second}, Rounds: 5, Slice: time.Second,
 		Table:   testTable(),
 		Client:  []*comparison{{"read", "`Get`", 10, 8}},
 		Trips:   []roundTrips{{memcached, []float64{0, 1, 2, 1, 4}}},

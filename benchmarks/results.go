@@ -77,10 +77,9 @@ func measureShapes(m method, running servers) (*table, error) {
 			}
 		}
 	}
-	err := onOneCore(func() error { return m.measure(inside) })
+	err := m.measureAlone(inside)
 	if err == nil {
-		m.Rounds, m.Slice = 2*m.Rounds, m.Slice/2 // what the network adds comes and goes
-		err = pinned(running, func() error { return m.measure(outside) })
+		err = m.measureWith(running, outside)
 	}
 	for j, p := range where {
 		t.cells[p.v][p.s] = cell{p.v, p.s, j.ns() / 1000, j.allocs}
