@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -51,7 +52,7 @@ func (s servers) clock() (total time.Duration) {
 // pin binds this process and the servers to one core.
 func pin(running servers) (unpin func(), err error) {
 	var before, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
+	if err := unix.SchedGetaffinity(os.Getpid(), &before); err != nil { // of the main thread
 		return nil, err
 	}
 	one.Set(lastOf(&before))
@@ -68,14 +69,27 @@ func lastOf(set *unix.CPUSet) (cpu int) {
 	return cpu
 }
 
-// pinAll binds all threads that there are; those to come take after them.
-func pinAll(running servers, set *unix.CPUSet) {
-	all := threads("self")
+func allThreads(running servers) (ids []int) {
+	ids = threads("self")
 	for _, p := range running {
-		all = append(all, threads(strconv.Itoa(p.cmd.Process.Pid))...)
+		ids = append(ids, threads(strconv.Itoa(p.cmd.Process.Pid))...)
 	}
-	for _, thread := range all {
-		_ = unix.SchedSetaffinity(thread, set) // one that has ended is none to bind
+	return ids
+}
+
+// pinAll binds all threads, those too that begin while it does so; those to
+// come take after the one that they come from.
+func pinAll(running servers, set *unix.CPUSet) {
+	var before []int
+	for {
+		all := allThreads(running)
+		for _, thread := range all {
+			_ = unix.SchedSetaffinity(thread, set) // one that has ended is none to bind
+		}
+		if slices.Equal(all, before) {
+			return
+		}
+		before = all
 	}
 }
 

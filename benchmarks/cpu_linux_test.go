@@ -1,8 +1,11 @@
 package main
 
 import (
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestProcessTime wants waiting to cost nothing, and work something.
@@ -34,4 +37,33 @@ func TestServersTime(t *testing.T) {
 	if running.clock() <= before {
 		t.Error("200 requests cost the server nothing")
 	}
+}
+
+// TestPin wants every thread on one core, and then on all again.
+func TestPin(t *testing.T) {
+	running := startMemcached(t)
+	unpin, err := pin(running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range allThreads(running) {
+		if n := cores(t, thread); n != 1 {
+			t.Errorf("a thread is pinned to %d cores", n)
+		}
+	}
+	unpin()
+	for _, thread := range allThreads(running) {
+		if n := cores(t, thread); n != runtime.NumCPU() {
+			t.Errorf("a thread may use %d cores of %d", n, runtime.NumCPU())
+		}
+	}
+}
+
+func cores(t *testing.T, thread int) int {
+	t.Helper()
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(thread, &set); err != nil {
+		t.Fatal(err)
+	}
+	return set.Count()
 }

@@ -66,7 +66,7 @@ func measureLoads(running servers, rounds int, slice time.Duration) ([]*load, er
 	}
 	for range rounds {
 		for _, i := range rand.Perm(len(loads)) { //nolint:gosec // an order is no secret
-			if err := loads[i].round(slice); err != nil {
+			if err := loads[i].roundOrAnother(slice); err != nil {
 				return nil, err
 			}
 		}
@@ -131,6 +131,18 @@ function request()
   return requests[n]
 end
 `, strings.Join(cookies, "\",\n\""), path)
+}
+
+// roundOrAnother repeats a round in which something failed: what else a busy
+// machine does can make a server time out.
+func (l *load) roundOrAnother(slice time.Duration) (err error) {
+	for range 3 {
+		if err = l.round(slice); err == nil {
+			return nil
+		}
+		fmt.Fprintln(os.Stderr, "once more:", err)
+	}
+	return err
 }
 
 func (l *load) round(slice time.Duration) error {

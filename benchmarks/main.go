@@ -52,15 +52,15 @@ type plan struct {
 	requests int
 }
 
-func planFor(quick bool) plan {
+func planFor(quick bool) *plan {
 	if quick {
-		return plan{true, method{Rounds: 3, Slice: 4 * time.Millisecond}, method{Rounds: 2, Slice: 2 * time.Millisecond}, method{Rounds: 1, Slice: time.Second}, 1000, 4000}
+		return &plan{true, method{Rounds: 3, Slice: 4 * time.Millisecond}, method{Rounds: 2, Slice: 2 * time.Millisecond}, method{Rounds: 1, Slice: time.Second}, 1000, 4000}
 	}
-	return plan{false, method{Rounds: 50, Slice: 20 * time.Millisecond}, method{Rounds: 20, Slice: 10 * time.Millisecond}, method{Rounds: 7, Slice: 2 * time.Second}, 100_000, 1_000_000}
+	return &plan{false, method{Rounds: 50, Slice: 20 * time.Millisecond}, method{Rounds: 20, Slice: 10 * time.Millisecond}, method{Rounds: 7, Slice: 2 * time.Second}, 100_000, 1_000_000}
 }
 
 // measureAll goes through the report's sections in their order.
-func measureAll(p plan) (r *report, err error) {
+func measureAll(p *plan) (r *report, err error) {
 	running, missing, err := startServers()
 	if err != nil {
 		return nil, err
