@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -21,6 +22,7 @@ type job struct {
 type method struct {
 	Rounds int
 	Slice  time.Duration // of each job in each round
+	counts int           // of runs whose allocations are counted; 0 means 200
 	watch  stopwatch     // nil counts the wall's time
 }
 
@@ -30,7 +32,7 @@ func (m method) measure(jobs []*job) error {
 	counts := make(map[*job]int, len(jobs))
 	for _, j := range jobs {
 		counts[j] = m.calibrate(j)
-		j.allocs = testing.AllocsPerRun(200, j.run)
+		j.allocs = testing.AllocsPerRun(cmp.Or(m.counts, 200), j.run)
 	}
 	order := slices.Clone(jobs)
 	for range m.Rounds {
