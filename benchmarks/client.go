@@ -138,5 +138,5 @@ func tripsOf(v *variant, a app, s *shape, running servers) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return float64(after-before) / runs, w.err()
+	return float64((after - before) / runs), w.err() // but for the asking
 }

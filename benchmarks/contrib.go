@@ -40,6 +40,7 @@ func newContrib(store sessions.Store) app {
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(contribRead))
 	r.GET(pathWrite, route(contribWrite))
+	r.GET(pathFill, route(contribFill))
 	r.GET(pathLogin, route(contribLogin))
 	r.GET(pathAdd, route(contribAdd))
 	r.GET(pathTake, route(contribTake))
@@ -72,6 +73,14 @@ func contribWrite(c *gin.Context) error {
 
 // contribLogin has no id to renew: gin-contrib/sessions offers none.
 func contribLogin(c *gin.Context) error {
+	s := sessions.Default(c)
+	s.Set(keyUser, userID)
+	s.Set(keyName, userName)
+	s.AddFlash(flashText, flashKind)
+	return s.Save()
+}
+
+func contribFill(c *gin.Context) error {
 	s := sessions.Default(c)
 	s.Set(keyUser, userID)
 	s.Set(keyName, userName)

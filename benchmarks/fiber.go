@@ -14,6 +14,7 @@ func startFiber(string) (app, error) {
 	r.Get(pathUntouched, fiberRoute(func(*session.Middleware) error { return nil }))
 	r.Get(pathRead, fiberRoute(fiberRead))
 	r.Get(pathWrite, fiberRoute(fiberWrite))
+	r.Get(pathFill, fiberRoute(fiberFill))
 	r.Get(pathLogin, fiberRoute(fiberLogin))
 	r.Get(pathAdd, fiberRoute(fiberAdd))
 	r.Get(pathTake, fiberRoute(fiberTake))
@@ -29,7 +30,7 @@ func fiberRoute(do func(*session.Middleware) error) fiber.Handler {
 		if err := do(session.FromContext(c)); err != nil {
 			return err // status 500
 		}
-		return c.SendString("ok")
+		return c.SendString("")
 	}
 }
 
@@ -55,6 +56,13 @@ func fiberLogin(s *session.Middleware) error {
 	if err := s.Regenerate(); err != nil {
 		return err
 	}
+	s.Set(keyUser, userID)
+	s.Set(keyName, userName)
+	s.Set(flashKind, flashText)
+	return nil
+}
+
+func fiberFill(s *session.Middleware) error {
 	s.Set(keyUser, userID)
 	s.Set(keyName, userName)
 	s.Set(keyRoles, roles)

@@ -13,6 +13,7 @@ func startGorillaCookie(string) (app, error) {
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(g.read))
 	r.GET(pathWrite, route(g.write))
+	r.GET(pathFill, route(g.fill))
 	r.GET(pathLogin, route(g.login))
 	r.GET(pathAdd, route(g.add))
 	r.GET(pathTake, route(g.take))
@@ -53,6 +54,17 @@ func (g gorilla) write(c *gin.Context) error {
 }
 
 func (g gorilla) login(c *gin.Context) error {
+	s, err := g.session(c)
+	if err != nil {
+		return err
+	}
+	s.Values[keyUser] = userID
+	s.Values[keyName] = userName
+	s.AddFlash(flashText, flashKind)
+	return s.Save(c.Request, c.Writer)
+}
+
+func (g gorilla) fill(c *gin.Context) error {
 	s, err := g.session(c)
 	if err != nil {
 		return err

@@ -6,12 +6,23 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/redisstore"
+	"github.com/redis/go-redis/v9"
 )
 
 // secret is that of every variant: 64 bytes, of which some use the halves.
 const secret = "a secret of the benchmarks, 32 b" + "and an encryption key, 32 bytes."
 
 func withFlaskCookie(string) ginsession.Option { return ginsession.WithFlaskCookie() }
+
+func withRedis(addr string) ginsession.Option {
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	store, err := redisstore.New(client)
+	if err != nil {
+		panic(err) // the client is not nil
+	}
+	return ginsession.WithStore(store)
+}
 
 func withMemcached(addr string) ginsession.Option { return ginsession.WithMemcached(addr) }
 
@@ -37,6 +48,7 @@ func newOurs(opts ...ginsession.Option) (app, error) {
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(oursRead))
 	r.GET(pathWrite, route(oursWrite))
+	r.GET(pathFill, route(oursFill))
 	r.GET(pathLogin, route(oursLogin))
 	r.GET(pathAdd, route(oursAdd))
 	r.GET(pathTake, route(oursTake))
@@ -67,6 +79,14 @@ func oursWrite(c *gin.Context) error {
 func oursLogin(c *gin.Context) error {
 	s := ginsession.From(c)
 	s.Renew()
+	s.Set(keyUser, userID)
+	s.Set(keyName, userName)
+	s.AddFlash(flashText, flashKind)
+	return nil
+}
+
+func oursFill(c *gin.Context) error {
+	s := ginsession.From(c)
 	s.Set(keyUser, userID)
 	s.Set(keyName, userName)
 	s.Set(keyRoles, roles)

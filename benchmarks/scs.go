@@ -16,6 +16,7 @@ func startSCS(string) (app, error) {
 	r.GET(pathUntouched, route(nothing))
 	r.GET(pathRead, route(s.read))
 	r.GET(pathWrite, route(s.write))
+	r.GET(pathFill, route(s.fill))
 	r.GET(pathLogin, route(s.login))
 	r.GET(pathAdd, route(s.add))
 	r.GET(pathTake, route(s.take))
@@ -58,6 +59,14 @@ func (s manager) login(c *gin.Context) error {
 	if err := s.RenewToken(ctx); err != nil {
 		return err
 	}
+	s.Put(ctx, keyUser, userID)
+	s.Put(ctx, keyName, userName)
+	s.Put(ctx, flashKind, flashText)
+	return nil
+}
+
+func (s manager) fill(c *gin.Context) error {
+	ctx := c.Request.Context()
 	s.Put(ctx, keyUser, userID)
 	s.Put(ctx, keyName, userName)
 	s.Put(ctx, keyRoles, roles)

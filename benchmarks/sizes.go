@@ -171,7 +171,7 @@ func memoryOf(v *variant, sessions int) (memory, error) {
 }
 
 func logInOften(a app, sessions int) error {
-	login := a.prepare(pathLogin, "")
+	login := a.prepare(pathFill, "")
 	for range sessions {
 		if login.send() != 200 {
 			return fmt.Errorf("log-in: %s", login.body())

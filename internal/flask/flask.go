@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -146,22 +147,40 @@ func bigEndian(b []byte) int64 {
 	return v
 }
 
+// writers are for [deflate]: a new one takes 800 kB, and nine tenths of the time
+// of a write.
+var writers = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+
 func deflate(data []byte) []byte {
 	var b bytes.Buffer
-	w := zlib.NewWriter(&b)
+	w := writers.Get().(*zlib.Writer)
+	defer writers.Put(w)
+	w.Reset(&b)
 	_, _ = w.Write(data) // a buffer takes everything
 	_ = w.Close()
 	return b.Bytes()
 }
 
+// readers are for [inflate]: a new one takes 40 kB, and two thirds of the time
+// of a read.
+var readers sync.Pool
+
 func inflate(data []byte) ([]byte, error) {
-	r, err := zlib.NewReader(bytes.NewReader(data))
+	r, err := newReader(data)
 	if err != nil {
 		return nil, err
 	}
+	defer readers.Put(r)
 	json, err := io.ReadAll(io.LimitReader(r, MaxJSON+1))
 	if err == nil && len(json) > MaxJSON {
 		err = ErrInvalid
 	}
 	return json, err
+}
+
+func newReader(data []byte) (io.Reader, error) {
+	if r, ok := readers.Get().(io.Reader); ok {
+		return r, r.(zlib.Resetter).Reset(bytes.NewReader(data), nil)
+	}
+	return zlib.NewReader(bytes.NewReader(data))
 }
