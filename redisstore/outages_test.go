@@ -193,7 +193,11 @@ func TestFailover_replicaLags(t *testing.T) {
 		_, port, _ := net.SplitHostPort(wire.Addr)
 		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
 		r := app(t, impatient(t, master.Addr))
-		_, _, cookie := get(r, "/set/x", "")
+		var cookie string
+		master.Await("it knows of the replica, and takes a save", func(*redis.Client) (saved bool) {
+			_, _, cookie = get(r, "/set/x", "")
+			return cookie != ""
+		})
 		master.AwaitReplicated()
 		wire.Cut()
 		master.Await("the replica is missed", func(*redis.Client) bool { return master.Info("connected_slaves") == "0" })
