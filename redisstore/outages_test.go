@@ -124,7 +124,7 @@ func masterKilled(c *redistest.Cluster) (killed, returns storetest.Outage) {
 		Name: "master killed", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Kill() }, End: c.AwaitFailover,
 	}
-	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: c.AwaitOK}
+	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: func() { c.AwaitOK(); c.AwaitReplicated() }}
 	return killed, returns
 }
 
@@ -134,7 +134,7 @@ func masterStalls(c *redistest.Cluster) storetest.Outage {
 	return storetest.Outage{
 		Name: "master stalls", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Pause() },
-		End:   func() { c.AwaitFailover(); victim.Resume(); c.AwaitFailover() },
+		End:   func() { c.AwaitFailover(); victim.Resume(); c.AwaitFailover(); c.AwaitReplicated() },
 	}
 }
 
@@ -192,9 +192,12 @@ func TestFailover_replicaLags(t *testing.T) {
 		wire := redistest.StartWire(t, master.Addr)
 		_, port, _ := net.SplitHostPort(wire.Addr)
 		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
-		replica.Await("the replica follows", func(*redis.Client) bool { return replica.Info("master_link_status") == "up" })
 		r := app(t, impatient(t, master.Addr))
-		_, _, cookie := get(r, "/set/x", "")
+		var cookie string
+		master.Await("it knows of the replica, and takes a save", func(*redis.Client) (saved bool) {
+			_, _, cookie = get(r, "/set/x", "")
+			return cookie != ""
+		})
 		master.AwaitReplicated()
 		wire.Cut()
 		master.Await("the replica is missed", func(*redis.Client) bool { return master.Info("connected_slaves") == "0" })

@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -38,4 +39,28 @@ func TestSoak_sentinelFailover(t *testing.T) {
 	s := redistest.StartSentinels(t)
 	killed, returns := sentinelMasterKilled(s)
 	sentinelFailover(t, s, longLoad, killed, returns, killed, returns)
+}
+
+// Eight requests at once count in one session while its master dies: nothing
+// that was acknowledged is lost, nothing is done twice, by whatever retries and
+// redirections.
+func TestSoak_clusterCounting(t *testing.T) {
+	c := redistest.StartCluster(t)
+	r := app(t, clusterStore(t, c))
+	_, _, cookie := get(r, "/set/x", "")
+	key := c.Keys()[0]
+	var failover sync.Mutex // one after the other
+	wantCounted(t, r, cookie, 9000, func(i int) {
+		switch i {
+		case 1000, 3000:
+			failover.Lock()
+			defer failover.Unlock()
+			victim := c.Master(key)
+			victim.Kill()
+			c.AwaitFailover()
+			victim.Restart()
+			c.AwaitOK()
+			c.AwaitReplicated()
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -102,7 +103,8 @@ func (c *Cluster) running() (nodes []*Server) {
 	return nodes
 }
 
-// AwaitReplicated waits until every replica has what its master has.
+// AwaitReplicated waits until every master's replica has what the master has
+// now. Each needs one.
 func (c *Cluster) AwaitReplicated() {
 	c.tb.Helper()
 	for _, n := range c.running() {
@@ -110,16 +112,21 @@ func (c *Cluster) AwaitReplicated() {
 	}
 }
 
-// AwaitReplicated waits until the replicas of a master have what it has. Nobody
-// may write meanwhile.
+// AwaitReplicated waits until a master's replica says
+// that it has all that the master had when this was called. That the two are
+// connected is not enough: a master streams to a new replica only after its
+// first acknowledgement, up to a second later.
 func (s *Server) AwaitReplicated() {
 	s.tb.Helper()
-	s.Await("replicas in step", func(r *redis.Client) bool {
-		if info(r, "role") != "master" {
+	written, _ := strconv.ParseInt(s.Info("master_repl_offset"), 10, 64)
+	s.Await("the replica has it all", func(r *redis.Client) bool {
+		if info(r, "role") != "master" { // not, or no longer
 			return true
 		}
-		first := info(r, "slave0")
-		return first != "" && strings.Contains(first, "state=online,offset="+info(r, "master_repl_offset")+",")
+		_, offset, _ := strings.Cut(info(r, "slave0"), ",offset=")
+		offset, _, _ = strings.Cut(offset, ",")
+		has, err := strconv.ParseInt(offset, 10, 64)
+		return err == nil && has >= written
 	})
 }
 
