@@ -112,7 +112,7 @@ func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 // changes.
 //
 // Until then a copy of a Flask cookie is as good as it was under Flask: also
-// after a log-out.
+// after a log-out. Whoever has the Flask app's secret can make any session.
 func WithFlaskMigration(secret string, previous ...string) Option {
 	secrets := append([]string{secret}, previous...)
 	return func(c *config) { c.FlaskSecrets = secrets }
@@ -421,7 +421,7 @@ func (c *config) checkTogether() {
 		{c.Flask && c.FlaskSecrets != nil, "WithFlaskMigration",
 			"WithFlaskCookie stays with the cookie that this moves on from; use one of the two"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
-			"only Memcached has keys; leave it out or add WithMemcached"},
+			"only WithMemcached has keys here; another store has an option of its own, such as redisstore.WithKeyPrefix"},
 	}
 	for _, r := range rules {
 		if r.broken {

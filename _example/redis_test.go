@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,9 @@ import (
 // URL.
 func startRedis(t *testing.T) (url string, stop func()) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("Redis does not exist for Windows")
+	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("redis-server is missing: make test installs it")

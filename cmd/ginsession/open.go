@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -68,7 +70,9 @@ func (set settings) open(k cookie) (*session, error) {
 // look sends a request with the cookie through the middleware and describes
 // the session that it finds.
 func (set settings) look(k cookie, kind string, opts ...ginsession.Option) (found *session, err error) {
-	middleware, err := ginsession.New(set.secret, append(opts, ginsession.WithName(k.name))...)
+	var check reason
+	opts = append(opts, ginsession.WithName(k.name), ginsession.WithLogger(slog.New(&check)))
+	middleware, err := ginsession.New(set.secret, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,36 @@ func (set settings) look(k cookie, kind string, opts ...ginsession.Option) (foun
 	}
 	req.Header.Set("Cookie", k.name+"="+k.value)
 	engine.ServeHTTP(nowhere{}, req)
+	if err != nil {
+		err = &refusal{err, check.text}
+	}
 	return found, err
+}
+
+// refusal says which check a cookie failed.
+type refusal struct {
+	rejected error
+	check    string
+}
+
+func (r *refusal) Error() string { return cmp.Or(r.check, r.rejected.Error()) }
+func (r *refusal) Unwrap() error { return r.rejected }
+
+// reason picks out of the middleware's log why a cookie was refused.
+type reason struct{ text string }
+
+func (*reason) Enabled(context.Context, slog.Level) bool { return true }
+func (r *reason) WithAttrs([]slog.Attr) slog.Handler     { return r }
+func (r *reason) WithGroup(string) slog.Handler          { return r }
+
+func (r *reason) Handle(_ context.Context, line slog.Record) error {
+	line.Attrs(func(a slog.Attr) bool {
+		if a.Key == "why" {
+			r.text = a.Value.String()
+		}
+		return true
+	})
+	return nil
 }
 
 func describe(s *ginsession.Session, k cookie, kind string) *session {

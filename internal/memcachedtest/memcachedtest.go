@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ginsession/ginsession/internal/processtest"
 )
 
 // Server is a memcached process on loopback or a unix socket. It ends with the
@@ -102,6 +104,18 @@ func (s *Server) readPort(file string) {
 		port, _, _ = strings.Cut(port, "\n")
 		s.Addr = "127.0.0.1:" + port
 	}
+}
+
+// Pause makes the process stop answering.
+func (s *Server) Pause() {
+	s.tb.Helper()
+	processtest.Pause(s.tb, s.cmd.Process)
+}
+
+// Resume lets it go on.
+func (s *Server) Resume() {
+	s.tb.Helper()
+	processtest.Resume(s.tb, s.cmd.Process)
 }
 
 // Kill ends the process with SIGKILL.

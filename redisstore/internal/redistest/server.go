@@ -12,14 +12,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ginsession/ginsession/internal/processtest"
 )
 
 // patience bounds how long a test waits for servers to come up or agree.
@@ -53,6 +55,9 @@ func program() string { return cmp.Or(os.Getenv("REDIS_SERVER"), "redis-server")
 
 func newServer(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	if runtime.GOOS == "windows" {
+		tb.Skip("Redis does not exist for Windows")
+	}
 	if _, err := exec.LookPath(program()); err != nil {
 		if os.Getenv("CI") == "true" {
 			tb.Fatalf("%s is missing: make test installs it", program())
@@ -216,29 +221,18 @@ func (s *Server) Kill() {
 // up tells whether it runs and answers.
 func (s *Server) up() bool { return s.cmd != nil && !s.still }
 
-// Pause makes the process stop answering, with SIGSTOP, and waits until it has
-// stopped.
+// Pause makes the process stop answering.
 func (s *Server) Pause() {
 	s.tb.Helper()
-	s.signal(syscall.SIGSTOP)
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		s.tb.Fatalf("redis-server does not stop: %v", err)
-	}
+	processtest.Pause(s.tb, s.cmd.Process)
 	s.still = true
 }
 
-// Resume lets it go on, with SIGCONT.
+// Resume lets it go on.
 func (s *Server) Resume() {
-	s.signal(syscall.SIGCONT)
-	s.still = false
-}
-
-func (s *Server) signal(sig syscall.Signal) {
 	s.tb.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.tb.Fatal(err)
-	}
+	processtest.Resume(s.tb, s.cmd.Process)
+	s.still = false
 }
 
 // Quiet keeps the client library from writing to a test's output about servers
