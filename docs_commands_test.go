@@ -56,6 +56,7 @@ func checkCommand(t *testing.T, page, command string, functions map[string][]str
 // readCommand tells where a go test looks and for what.
 func readCommand(command string) (packages string, patterns []string) {
 	module, packages := ".", "."
+	command = strings.ReplaceAll(command, `\|`, "|") // in a table
 	before, after, _ := strings.Cut(command, "go test")
 	if dir, ok := strings.CutPrefix(before, "cd "); ok {
 		module = strings.TrimSuffix(dir, " && ")
