@@ -25,6 +25,8 @@ var goals = []goal{
 	{"memcached", "write", 2.5, 0},
 	{"memcached", "log-in", 1.7, 0},
 	{"memcached", "flash", 2.4, 0},
+	{"redis", "read", 2, 0},
+	{"redis", "write", 2, 0},
 }
 
 // checklist prints whether goals are met.
