@@ -36,13 +36,13 @@ var (
 	// section 5.6, lets browsers drop it), or the record the store's limit.
 	ErrTooLarge = errors.New("ginsession: the session is too large to store")
 
-	// ErrLate: the session changed in a way that needs a new cookie after the
-	// response's headers had left.
+	// ErrLate: the session changed after the response's headers had left, and
+	// lives in a cookie, or needs a new one.
 	ErrLate = errors.New("ginsession: too late to set the session cookie")
 
 	// ErrUnavailable: the store does not answer, or [WithValidator] cannot
 	// tell. It wraps the cause.
-	ErrUnavailable = errors.New("ginsession: the session store is unavailable")
+	ErrUnavailable = errors.New("ginsession: the session is unavailable")
 )
 
 // What a store answers.

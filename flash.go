@@ -19,9 +19,10 @@ const defaultCategory = "message"
 type Flash struct {
 	// Message is a string, or a [template.HTML] where it was added as one, so
 	// that {{.Message}} does the right thing in a template of html/template.
-	Message any
+	// Anything else comes back as [Session.Get] gives it.
+	Message any `json:"message"`
 	// Category is what the message was added under, "message" by default.
-	Category string
+	Category string `json:"category"`
 }
 
 // AddFlash keeps a message for the next call of [Session.Flashes], here or in

@@ -105,8 +105,12 @@ func (l *log) write(c *gin.Context, s *Session) {
 		level, message = slog.LevelWarn, "session refused"
 		attrs = append(attrs, slog.String("why", l.rejected.Error()))
 	}
-	if s.err != nil {
+	if s.broken != nil {
+		level, message = slog.LevelError, "session unavailable"
+	} else if s.err != nil {
 		level, message = slog.LevelError, "session not saved"
+	}
+	if s.err != nil {
 		attrs = append(attrs, slog.String("error", s.err.Error()))
 	}
 	l.to.LogAttrs(c.Request.Context(), level, message, append(attrs, l.saves(s)...)...)

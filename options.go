@@ -65,8 +65,8 @@ func WithMemcachedClient(client *memcache.Client) Option {
 	}
 }
 
-// WithKeyPrefix begins the keys of Memcached's items, for several apps on one
-// server. The default is "session:". The keys go on with 43 characters.
+// WithKeyPrefix sets the prefix of the keys of Memcached's items, for several
+// apps on one server. The default is "session:". The keys go on with 43 characters.
 func WithKeyPrefix(prefix string) Option {
 	return func(c *config) { c.KeyPrefix, c.prefixed = prefix, true }
 }
@@ -206,13 +206,17 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // session.
 //
 //	ginsession.WithValidator(func(ctx context.Context, s *ginsession.Session) (bool, error) {
+//		if !s.Has("user_id") {
+//			return true, nil // a stranger's
+//		}
 //		since, err := users.LoggedOutEverywhere(ctx, s.GetInt("user_id"))
 //		return s.CreatedAt().After(since), err
 //	})
 //
 // It works for cookies too, and is how a copy of one is refused. A handler that
 // logs a user out everywhere but here reads the session, notes the moment, and
-// then calls [Session.Renew]. With [WithFlaskCookie] every write moves CreatedAt: keep the time of the
+// then calls [Session.Renew]. CreatedAt has nanoseconds: a moment that a
+// database rounds up would end the renewed session too. With [WithFlaskCookie] every write moves CreatedAt: keep the time of the
 // log-in in the session there.
 //
 // The session given to valid can only be read; changing it panics. ctx is the
@@ -228,7 +232,8 @@ func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Op
 // refused one, or could not save it: the cookie's name, the route, which check
 // the cookie failed, the keys that were changed, the bytes of the Set-Cookie
 // line or the record, and how long the store took. Never a value, an id or a
-// secret. Levels are Info, Warn and Error.
+// secret. Levels are Info, Warn and Error; the attributes are cookie, request,
+// why, error, did, keys, flashes_added, flashes_taken, bytes and store.
 //
 // Without this option the lines go to [slog.Default] in Gin's debug mode, and
 // nowhere in its other modes. nil turns them off.

@@ -290,3 +290,30 @@ func TestStore_canNotBeginASession(t *testing.T) {
 		t.Errorf("got status %d, %d cookies and %v", w.Code, len(b.cookies), seen)
 	}
 }
+
+// A middleware of the app's can keep handlers from running while nobody knows
+// who is there.
+func TestStore_downAborts(t *testing.T) {
+	r := newEngine(t, ginsession.WithStore(silent{}))
+	r.Use(func(c *gin.Context) {
+		if s := ginsession.From(c); s.Len() == 0 && s.Err() != nil {
+			c.Abort()
+		}
+	})
+	ran := false
+	r.GET("/", func(*gin.Context) { ran = true })
+	k := cookieOf(t, mustNew(t, secret, ginsession.WithStore(newMem())), "ann")
+	if w := do(t, r, http.MethodGet, "/", k); w.Code != http.StatusServiceUnavailable || ran {
+		t.Errorf("got status %d, handler ran %t, want 503 and not", w.Code, ran)
+	}
+	if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusOK || !ran {
+		t.Errorf("without a cookie: got status %d, handler ran %t, want 200", w.Code, ran)
+	}
+}
+
+// silent is a store that does not answer.
+type silent struct{ never }
+
+func (silent) Load(context.Context, string) (ginsession.Record, error) {
+	return ginsession.Record{}, errors.New("no answer")
+}

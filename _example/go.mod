@@ -6,7 +6,7 @@ require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.22.1
 	github.com/gin-gonic/gin v1.12.0
-	github.com/ginsession/ginsession v0.0.0
+	github.com/ginsession/ginsession v0.1.0
 	github.com/ginsession/ginsession/redisstore v0.0.0
 	github.com/go-playground/validator/v10 v10.30.4
 )
