@@ -25,7 +25,8 @@ import (
 type Store interface {
 	// Load returns the record under id, with the Version that a later Save
 	// has to name. It returns [ErrNotFound] where there is none or it has
-	// expired. All other errors mean that nobody knows.
+	// expired. All other errors mean that nobody knows: under a context that is
+	// over, too.
 	Load(ctx context.Context, id string) (Record, error)
 
 	// Save stores r under id until r.Expires, or a little longer. The Version
@@ -49,9 +50,9 @@ type Store interface {
 
 // Record is a session as a [Store] keeps it.
 type Record struct {
-	Data    []byte
-	Expires time.Time
-	Version any // of the stored record; the store's own business
+	Data    []byte    // encrypted; a store keeps a copy
+	Expires time.Time // when the record may go
+	Version any       // of the stored record; the store's own business
 }
 
 // maxLookups bounds how often a request that carries many genuine ids, all of

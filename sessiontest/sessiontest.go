@@ -13,6 +13,10 @@
 //
 //	s := sessiontest.Read(t, middleware, w.Result().Cookies()...)
 //	if s.GetInt("items") != 1 { … }
+//
+// Time can pass on the clock of testing/synctest, for lifetimes and idle
+// timeouts. The middleware may have a context key of its own. In its log the
+// requests of this package are those to /sessiontest.
 package sessiontest
 
 import (
@@ -36,7 +40,8 @@ func New(tb testing.TB, middleware gin.HandlerFunc, fill func(*ginsession.Sessio
 
 // Change lets change loose on the session behind a cookie, as a request
 // between two others would, and returns the cookie that the browser has
-// afterwards: the same one if it was not replaced, nil if it was expired.
+// afterwards: the same one if it was not replaced, nil if it was expired. A nil
+// cookie, or one that is not accepted, stands for a new session.
 func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, change func(*ginsession.Session)) *http.Cookie {
 	tb.Helper()
 	var before []*http.Cookie
@@ -44,6 +49,7 @@ func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, chan
 		before = append(before, cookie)
 	}
 	w := request(tb, middleware, before, func(s *ginsession.Session) {
+		tb.Helper()
 		change(s)
 		if err := s.Save(); err != nil {
 			tb.Fatalf("sessiontest: %v", err)
@@ -66,11 +72,13 @@ func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, chan
 // Read returns the session behind the cookies that a response set or a browser
 // has; those of other sessions and of the app may be among them. The session
 // is there to be read: what is changed in it is not saved, and reading its
-// flash messages takes none out.
+// flash messages takes none out. If no cookie is accepted it is a fresh one,
+// whose Rejected says why.
 func Read(tb testing.TB, middleware gin.HandlerFunc, cookies ...*http.Cookie) *ginsession.Session {
 	tb.Helper()
 	var session *ginsession.Session
 	request(tb, middleware, cookies, func(s *ginsession.Session) {
+		tb.Helper()
 		s.Keys() // load it while the request is there
 		if err := s.Err(); err != nil {
 			tb.Fatalf("sessiontest: %v", err)
@@ -85,7 +93,8 @@ func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, 
 	tb.Helper()
 	w, engine := httptest.NewRecorder(), gin.New()
 	engine.Use(middleware)
-	engine.GET("/", func(c *gin.Context) {
+	engine.GET("/sessiontest", func(c *gin.Context) {
+		tb.Helper()
 		for _, value := range c.Keys { // under whatever context key
 			if s, ok := value.(*ginsession.Session); ok {
 				handle(s)
@@ -94,7 +103,7 @@ func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, 
 		}
 		tb.Fatal("sessiontest: the middleware is not one of ginsession.New")
 	})
-	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/sessiontest", nil)
 	for _, k := range cookies {
 		if k.MaxAge >= 0 {
 			req.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value}) //nolint:gosec // requests carry no attributes

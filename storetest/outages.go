@@ -12,7 +12,9 @@ import (
 	"github.com/ginsession/ginsession"
 )
 
-// Outage is something that happens to the server in the middle of a load.
+// Outage is something that happens to the server in the middle of a load. Begin
+// and End run on the test's goroutine, one after the other, and may block until
+// it has happened.
 type Outage struct {
 	Name    string
 	Begin   func()
@@ -31,7 +33,7 @@ type Load struct {
 
 // Report is what [RunOutages] saw.
 type Report struct {
-	Requests, Failed int
+	Requests, Failed int                      // Failed: during an outage or right after it
 	Rewound          int                      // acknowledged saves that an outage that rewinds has lost
 	P99              time.Duration            // of the requests that succeeded
 	Recovery         map[string]time.Duration // from an outage's end to the first success
