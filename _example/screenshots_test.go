@@ -15,6 +15,8 @@ import (
 // widths, for people to look at:
 //
 //	SCREENSHOTS=/tmp/pictures go test -run Screenshots .
+//
+// Those by day are in docs/img.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
