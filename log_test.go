@@ -114,7 +114,7 @@ func testLogRefused(t *testing.T) {
 	rows := []struct{ value, why string }{
 		{"a b", "not spelled like one"},
 		{strings.Repeat("a", 5000), "not spelled like one"},
-		{good[1:], "not spelled like one"},
+		{good + "!", "not spelled like one"},
 		{good[:len(good)-4] + "AAAA", "no secret opens it"},
 		{cookieOf(t, mustNew(t, otherSecret), "ann").Value, "no secret opens it"},
 		{server, "no secret opens it"},
