@@ -38,7 +38,7 @@ type Session struct {
 
 	headersGone bool       // guarded by mu, too
 	mu          sync.Mutex // guards all below
-	*state                 // nil until the first use: a request without one allocates half of the bytes
+	*state                 // nil until the first use: a request without one allocates a sixth of the bytes
 }
 
 // state is a session that a request has used. The order of the fields saves 32
