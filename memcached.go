@@ -420,19 +420,19 @@ func (g *guardedConn) check(p []byte) error {
 	return nil
 }
 
-// checkLine reads "VALUE key flags length [version]"; other lines are for the
-// client.
+// checkLine reads "VALUE key flags length [version]" as the client does, with
+// one space between two; other lines are for the client.
 func (g *guardedConn) checkLine() error {
 	rest, ok := bytes.CutPrefix(g.line, []byte("VALUE "))
 	if !ok {
 		return nil
 	}
-	fields := bytes.Fields(rest)
-	if g.values++; g.values > 1 || len(fields) < 3 {
-		return errReply
-	}
-	length, err := strconv.ParseUint(string(fields[2]), 10, 32)
-	if err != nil || length > 1<<20 {
+	space := []byte(" ")
+	_, rest, _ = bytes.Cut(rest, space)
+	_, rest, _ = bytes.Cut(rest, space)
+	text, _, _ := bytes.Cut(bytes.TrimSuffix(rest, []byte("\r\n")), space)
+	length, err := strconv.ParseUint(string(text), 10, 32)
+	if g.values++; g.values > 1 || err != nil || length > 1<<20 {
 		return errReply
 	}
 	g.skip = int(length) + len("\r\n")

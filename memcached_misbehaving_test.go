@@ -85,6 +85,7 @@ func TestMisbehaving_replies(t *testing.T) {
 		"two values":                "VALUE session:id 0 4 1\r\ndata\r\nVALUE session:id 0 4 1\r\ndata\r\nEND\r\n",
 		"two values of other keys":  "VALUE session:ie 0 4 1\r\ndata\r\nVALUE session:id 0 4 1\r\ndata\r\nEND\r\n",
 		"a length of 4 GiB":         "VALUE session:id 0 4294967295 1\r\ndata\r\nEND\r\n",
+		"a length behind a tab":     "VALUE session:id\t0 4 4294967295 1\r\ndata\r\nEND\r\n",
 		"a length over 4 GiB":       "VALUE session:id 0 99999999999999999999 1\r\ndata\r\nEND\r\n",
 		"a length of 1 MiB and one": "VALUE session:id 0 1048577 1\r\ndata\r\nEND\r\n",
 		"a negative length":         "VALUE session:id 0 -1 1\r\ndata\r\nEND\r\n",

@@ -33,12 +33,12 @@ type Session struct {
 	m       *manager
 	request *http.Request
 	writer  writer
-	over    atomic.Bool // the request is
 	log     *log        // nil: nothing is logged
+	over    atomic.Bool // the request is
 
+	headersGone bool       // guarded by mu, too
 	mu          sync.Mutex // guards all below
-	headersGone bool
-	*state      // nil until the first use: a request without one allocates a fifth of the bytes
+	*state                 // nil until the first use: a request without one allocates a sixth of the bytes
 }
 
 // state is a session that a request has used. The order of the fields saves 32
@@ -505,7 +505,8 @@ func (s *Session) Save() error {
 	return nil
 }
 
-// finalCommit is the commit before the headers leave, or the one after them.
+// finalCommit is the commit before the headers leave, to which it adds what
+// they need, or the one after them.
 func (s *Session) finalCommit(headersGone bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -519,23 +520,19 @@ func (s *Session) finalCommit(headersGone bool) error {
 	if s.state != nil && !s.settled {
 		err = s.commit()
 	}
+	if !s.headersGone {
+		s.writeHeaders(s.writer.ResponseWriter.Header())
+	}
 	s.headersGone = true
 	return err
 }
 
-// addHeaders is [Session.writeHeaders] for the writer.
-func (s *Session) addHeaders(h http.Header) {
+// lastHeaders adds what is known to the headers of an error page.
+func (s *Session) lastHeaders(h http.Header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writeHeaders(h)
-}
-
-// finish ends the request.
-func (s *Session) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.headersGone = true
-	s.over.Store(true)
 }
 
 // Everything below is called with the session locked.
