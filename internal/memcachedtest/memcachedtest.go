@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/processtest"
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // Server is a memcached process on loopback or a unix socket. It ends with the
@@ -109,13 +109,13 @@ func (s *Server) readPort(file string) {
 // Pause makes the process stop answering.
 func (s *Server) Pause() {
 	s.tb.Helper()
-	processtest.Pause(s.tb, s.cmd.Process)
+	servertest.Pause(s.tb, s.cmd.Process)
 }
 
 // Resume lets it go on.
 func (s *Server) Resume() {
 	s.tb.Helper()
-	processtest.Resume(s.tb, s.cmd.Process)
+	servertest.Resume(s.tb, s.cmd.Process)
 }
 
 // Kill ends the process with SIGKILL.

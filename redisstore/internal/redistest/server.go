@@ -21,7 +21,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ginsession/ginsession/internal/processtest"
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // patience bounds how long a test waits for servers to come up or agree.
@@ -224,14 +224,14 @@ func (s *Server) up() bool { return s.cmd != nil && !s.still }
 // Pause makes the process stop answering.
 func (s *Server) Pause() {
 	s.tb.Helper()
-	processtest.Pause(s.tb, s.cmd.Process)
+	servertest.Pause(s.tb, s.cmd.Process)
 	s.still = true
 }
 
 // Resume lets it go on.
 func (s *Server) Resume() {
 	s.tb.Helper()
-	processtest.Resume(s.tb, s.cmd.Process)
+	servertest.Resume(s.tb, s.cmd.Process)
 	s.still = false
 }
 

@@ -1,0 +1,2 @@
+// Package servertest is what the tests of all servers share.
+package servertest
