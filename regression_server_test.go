@@ -1,14 +1,11 @@
 package ginsession_test
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,94 +40,38 @@ func TestRegression_flaskIdleTooLarge(t *testing.T) {
 	}
 }
 
-// delayProxy passes everything, but holds back the first "cas" request until
-// the next "cas" request arrives on another connection: it then lets the first
-// go first. That is a stalled connection (or worker thread).
-func delayProxy(t *testing.T, server string, verb string) (addr string, arm func()) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	var mu sync.Mutex
-	state := 0
-	second := make(chan struct{})
-	firstDone := make(chan struct{})
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				up, err := net.Dial("tcp", server)
-				if err != nil {
-					return
-				}
-				in := bufio.NewReader(c)
-				out := bufio.NewReader(up)
-				for {
-					line, err := in.ReadString('\n')
-					if err != nil {
-						return
-					}
-					req := line
-					f := strings.Fields(line)
-					if f[0] == "cas" || f[0] == "add" {
-						var n int
-						fmt.Sscan(f[4], &n)
-						d := make([]byte, n+2)
-						io.ReadFull(in, d)
-						req += string(d)
-					}
-					first := false
-					if f[0] == verb {
-						mu.Lock()
-						switch state {
-						case 1:
-							state = 2
-							first = true
-						case 2:
-							state = 3
-							close(second)
-							mu.Unlock()
-							<-firstDone
-							mu.Lock()
-						}
-						mu.Unlock()
-					}
-					if first {
-						<-second
-					}
-					up.Write([]byte(req))
-					for {
-						reply, err := out.ReadString('\n')
-						if err != nil {
-							return
-						}
-						c.Write([]byte(reply))
-						if strings.HasPrefix(reply, "VALUE") {
-							var n int
-							fmt.Sscan(strings.Fields(reply)[3], &n)
-							d := make([]byte, n+2)
-							io.ReadFull(out, d)
-							c.Write(d)
-							continue
-						}
-						break
-					}
-					if first {
-						close(firstDone)
-					}
-				}
-			}()
+// delayProxy passes everything, but, once armed, holds back the first request
+// of a verb until the next one arrives on another connection: it then lets the
+// first go first. That is a stalled connection (or worker thread).
+func delayProxy(t *testing.T, verb string) (addr string, arm func()) {
+	proxy := memcachedtest.StartProxy(t, memcachedtest.Start(t).Addr)
+	of := func(request string) bool { return strings.HasPrefix(request, verb+" ") }
+	var seen atomic.Int32
+	second, firstDone := make(chan struct{}), make(chan struct{})
+	before := func(request string) {
+		if !of(request) {
+			return
 		}
-	}()
-	return l.Addr().String(), func() { mu.Lock(); state = 1; mu.Unlock() }
+		switch seen.Add(1) {
+		case 1:
+			<-second
+		case 2:
+			close(second)
+			<-firstDone
+		}
+	}
+	done := sync.OnceFunc(func() { close(firstDone) })
+	after := func(request string, reply []byte) memcachedtest.Reply {
+		if of(request) { // nothing but the first gets this far before it
+			done()
+		}
+		return memcachedtest.Reply{Data: reply}
+	}
+	return proxy.Addr, func() { proxy.Before(before); proxy.Answer(after) }
 }
 
 func TestRegression_doubleIncrementDelayedCas(t *testing.T) {
-	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "cas")
+	addr, arm := delayProxy(t, "cas")
 	r, b := plainApp(t, ginsession.WithMemcached(addr))
 	b.get("/inc")
 	r.GET("/n", func(c *gin.Context) { c.JSON(200, ginsession.From(c).GetInt("n")) })
@@ -142,7 +83,7 @@ func TestRegression_doubleIncrementDelayedCas(t *testing.T) {
 }
 
 func TestRegression_delayedAdd(t *testing.T) {
-	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "add")
+	addr, arm := delayProxy(t, "add")
 	_, b := plainApp(t, ginsession.WithMemcached(addr))
 	arm()
 	w := b.get("/inc")
