@@ -3,6 +3,7 @@ package memcachedtest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/url"
@@ -45,6 +46,15 @@ func StartUnix(tb testing.TB) *Server {
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := dir + "/memcached.sock"
 	return start(tb, path, nil)
+}
+
+// StartTLS runs memcached on a TCP port where it speaks TLS only, and gives what
+// a client needs to trust it.
+func StartTLS(tb testing.TB) (*Server, *tls.Config) {
+	tb.Helper()
+	dir := tb.TempDir()
+	trust := servertest.Certificate(tb, dir)
+	return Start(tb, "-Z", "-o", "ssl_chain_cert="+dir+"/cert,ssl_key="+dir+"/key"), trust
 }
 
 func start(tb testing.TB, addr string, args []string) *Server {
