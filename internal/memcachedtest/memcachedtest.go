@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,15 +58,7 @@ func StartTLS(tb testing.TB) (*Server, *tls.Config) {
 
 func start(tb testing.TB, addr string, args []string) *Server {
 	tb.Helper()
-	if runtime.GOOS == "windows" {
-		tb.Skip("memcached does not exist for Windows")
-	}
-	if _, err := exec.LookPath("memcached"); err != nil {
-		if os.Getenv("CI") == "true" {
-			tb.Fatal("memcached is missing: make test installs it")
-		}
-		tb.Skip("memcached is missing: install it with make test, apt-get install memcached or brew install memcached")
-	}
+	servertest.Need(tb, "memcached")
 	s := &Server{Addr: addr, tb: tb, args: append([]string{"-t", "2", "-m", "256", "-c", "4096"}, args...)}
 	if os.Getuid() == 0 {
 		s.args = append(s.args, "-u", "root")
