@@ -11,11 +11,11 @@ import (
 	"github.com/ginsession/ginsession/internal/servertest"
 )
 
-// A Proxy for memcached names a request by its first line.
-type (
-	Proxy = servertest.Proxy
-	Reply = servertest.Reply
-)
+// Proxy names a request by its first line.
+type Proxy = servertest.Proxy
+
+// Reply is what a proxy sends in place of the server's reply.
+type Reply = servertest.Reply
 
 // StartProxy runs a proxy for a server on TCP until the test ends.
 func StartProxy(tb testing.TB, server string) *Proxy {

@@ -12,12 +12,12 @@ import (
 	"github.com/ginsession/ginsession/internal/servertest"
 )
 
-// A Proxy for Redis names a request by its command, in lower case. Those that
-// open a connection just pass.
-type (
-	Proxy = servertest.Proxy
-	Reply = servertest.Reply
-)
+// Proxy names a request by its command, in lower case. Those that open a
+// connection just pass.
+type Proxy = servertest.Proxy
+
+// Reply is what a proxy sends in place of the server's reply.
+type Reply = servertest.Reply
 
 // StartProxy runs a proxy for a server until the test ends.
 func StartProxy(tb testing.TB, server string) *Proxy {
