@@ -354,7 +354,7 @@ func TestStore_nothingAfterAnUnknownOutcome(t *testing.T) {
 	})
 	b := newBrowser(r)
 	b.get("/set/a/1")
-	store.after = errors.New("the reply was lost")
+	store.after = func(ginsession.Record) error { return errors.New("the reply was lost") }
 	wantBody(t, b, "/update", http.StatusServiceUnavailable, "Service Unavailable\n")
 	store.after = nil
 	wantBody(t, b, "/get/n", http.StatusOK, "x"+loaded)
@@ -373,19 +373,26 @@ func TestStore_marksAreShortLived(t *testing.T) {
 	}
 }
 
-// spy is a store whose saves are looked at, and whose replies can be lost.
+// spy is a store whose calls are looked at, and whose replies can be lost.
 type spy struct {
 	ginsession.Store
-	after   error
+	loads   int
 	expires time.Time
+	after   func(ginsession.Record) error // gives the error of a save that was done
+}
+
+func (s *spy) Load(ctx context.Context, id string) (ginsession.Record, error) {
+	s.loads++
+	return s.Store.Load(ctx, id)
 }
 
 func (s *spy) Save(ctx context.Context, id string, r ginsession.Record) error {
 	s.expires = r.Expires
-	if err := s.Store.Save(ctx, id, r); err != nil {
-		return err
+	err := s.Store.Save(ctx, id, r)
+	if err == nil && s.after != nil {
+		return s.after(r)
 	}
-	return s.after
+	return err
 }
 
 // A server that stalls costs nobody more than a moment.

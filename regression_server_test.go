@@ -13,6 +13,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 func TestRegression_flaskIdleTooLarge(t *testing.T) {
@@ -107,7 +108,7 @@ func TestRegression_handlecontextBodylessLog(t *testing.T) {
 
 // removing an idle timeout from the config
 func TestRegression_idleRemoved(t *testing.T) {
-	st := newMem()
+	st := memstore.New()
 	_, b := plainApp(t, ginsession.WithStore(st), ginsession.WithIdleTimeout(300*time.Millisecond))
 	b.get("/set/a/1")
 	r2, _ := plainApp(t, ginsession.WithStore(st))
@@ -121,7 +122,7 @@ func TestRegression_idleRemoved(t *testing.T) {
 }
 
 func TestRegression_concurrentCopy(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/inc")
 	var wg sync.WaitGroup
 	r.GET("/x", func(c *gin.Context) {
