@@ -49,6 +49,11 @@ func delayProxy(t *testing.T, verb string) (addr string, arm func()) {
 	of := func(request string) bool { return strings.HasPrefix(request, verb+" ") }
 	var seen atomic.Int32
 	second, firstDone := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() {
+		if n := seen.Load(); n < 2 {
+			t.Errorf("%d requests to %s, want one that is held back and another", n, verb)
+		}
+	})
 	before := func(request string) {
 		if !of(request) {
 			return
