@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
-
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
