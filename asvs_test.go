@@ -19,6 +19,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // Here is what docs/SECURITY-MODEL.md says and no other test shows, also where
@@ -225,7 +226,7 @@ func TestASVS_createdAt(t *testing.T) {
 		moved time.Duration
 	}{
 		{"encrypted cookie", ginsession.WithPath("/"), 0},
-		{"store", ginsession.WithStore(&memory{}), 0},
+		{"store", ginsession.WithStore(memstore.New()), 0},
 		{"Flask's cookie", ginsession.WithFlaskCookie(), time.Hour},
 	}
 	for _, row := range rows {

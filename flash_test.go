@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 func addFlashes(flashes ...ginsession.Flash) func(*ginsession.Session) {
@@ -211,7 +212,7 @@ func TestAddFlash_tooMany(t *testing.T) {
 
 // What is added and shown in one request has never left it: nothing to save.
 func TestFlashes_addedAndShownAtOnce(t *testing.T) {
-	for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(newMem())}} {
+	for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(memstore.New())}} {
 		h := mustNew(t, secret, opts...)
 		k := cookieOf(t, h, "ann")
 		w := with(t, h, []*http.Cookie{k}, func(s *ginsession.Session) {
@@ -225,7 +226,7 @@ func TestFlashes_addedAndShownAtOnce(t *testing.T) {
 // Of two requests that met, one adds a message and the other shows those that
 // were there: what is left is what was added, once.
 func TestFlashes_replay(t *testing.T) {
-	m := newMeeting(t, ginsession.WithStore(newMem()))
+	m := newMeeting(t, ginsession.WithStore(memstore.New()))
 	m.r.GET("/add", func(c *gin.Context) { ginsession.From(c).AddFlash("plain", "") })
 	m.r.GET("/take", func(c *gin.Context) { wantFlashes(t, "meanwhile", ginsession.From(c).Flashes(), plain) })
 	m.r.GET("/rest", func(c *gin.Context) {
@@ -242,7 +243,7 @@ func TestFlashes_replay(t *testing.T) {
 }
 
 func TestFlashes_replayKeepsWhatOthersAdded(t *testing.T) {
-	m := newMeeting(t, ginsession.WithStore(newMem()))
+	m := newMeeting(t, ginsession.WithStore(memstore.New()))
 	m.r.GET("/add", func(c *gin.Context) { ginsession.From(c).AddFlash("plain", "") })
 	m.r.GET("/rest", func(c *gin.Context) {
 		wantFlashes(t, "left", ginsession.From(c).Flashes(), plain, plain, success)

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // logTo returns an option that logs to what lines returns: without times, and
@@ -79,7 +80,7 @@ func TestLog(t *testing.T) {
 
 func TestLog_server(t *testing.T) {
 	opt, lines := logTo()
-	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	h := mustNew(t, secret, opt, ginsession.WithStore(memstore.New()))
 	with(t, h, nil, func(s *ginsession.Session) { s.Set("a", 1) })
 	want := regexp.MustCompile(`^level=INFO msg="session changed" cookie=__Host-session request="GET /" keys=\[a\] bytes=\d+ store=1ms$`)
 	if got := lines(); len(got) != 1 || !want.MatchString(got[0]) {
@@ -109,7 +110,7 @@ func testLogRefused(t *testing.T) {
 	good := cookieOf(t, mustNew(t, secret), "ann").Value
 	expired := cookieOf(t, mustNew(t, secret, ginsession.WithLifetime(time.Hour)), "ann").Value
 	time.Sleep(time.Hour) // on the test's own clock
-	server := cookieOf(t, mustNew(t, secret, ginsession.WithStore(newMem())), "ann").Value
+	server := cookieOf(t, mustNew(t, secret, ginsession.WithStore(memstore.New())), "ann").Value
 	const name = "__Host-session"
 	rows := []struct{ value, why string }{
 		{"a b", "not spelled like one"},
@@ -138,7 +139,7 @@ func testLogRefused(t *testing.T) {
 	}
 
 	opt, lines := logTo()
-	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	h := mustNew(t, secret, opt, ginsession.WithStore(memstore.New()))
 	look(t, h, &http.Cookie{Name: name, Value: server})
 	if got := lines(); len(got) != 1 || !strings.Contains(got[0], "evicted, expired, or lost") {
 		t.Errorf("record gone: got %q", got)
@@ -190,7 +191,7 @@ func TestLog_modes(t *testing.T) {
 // TestLog_keepsSecrets: no value, message, id or secret in any line.
 func TestLog_keepsSecrets(t *testing.T) {
 	opt, lines := logTo()
-	h := mustNew(t, secret, opt, ginsession.WithStore(newMem()))
+	h := mustNew(t, secret, opt, ginsession.WithStore(memstore.New()))
 	w := with(t, h, nil, func(s *ginsession.Session) {
 		s.Set("user", "the value")
 		s.AddFlash("the message", "the category")

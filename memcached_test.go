@@ -3,19 +3,11 @@ package ginsession_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -79,30 +71,9 @@ func memcachedOutages(t *testing.T, load storetest.Load) storetest.Report {
 // tlsClient gives a client of a server that speaks nothing but TLS.
 func tlsClient(t *testing.T) *memcache.Client {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, pool := t.TempDir(), x509.NewCertPool()
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	pool.AppendCertsFromPEM(chain)
-	for name, data := range map[string][]byte{"cert": chain, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := memcachedtest.Start(t, "-Z", "-o", "ssl_chain_cert="+dir+"/cert,ssl_key="+dir+"/key")
+	server, trust := memcachedtest.StartTLS(t)
 	client := memcache.New(server.Addr)
-	client.DialContext = (&tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}).DialContext
+	client.DialContext = (&tls.Dialer{Config: trust}).DialContext
 	return client
 }
 
@@ -383,7 +354,7 @@ func TestStore_nothingAfterAnUnknownOutcome(t *testing.T) {
 	})
 	b := newBrowser(r)
 	b.get("/set/a/1")
-	store.after = errors.New("the reply was lost")
+	store.after = func(ginsession.Record) error { return errors.New("the reply was lost") }
 	wantBody(t, b, "/update", http.StatusServiceUnavailable, "Service Unavailable\n")
 	store.after = nil
 	wantBody(t, b, "/get/n", http.StatusOK, "x"+loaded)
@@ -402,19 +373,26 @@ func TestStore_marksAreShortLived(t *testing.T) {
 	}
 }
 
-// spy is a store whose saves are looked at, and whose replies can be lost.
+// spy is a store whose calls are looked at, and whose replies can be lost.
 type spy struct {
 	ginsession.Store
-	after   error
+	loads   int
 	expires time.Time
+	after   func(ginsession.Record) error // gives the error of a save that was done
+}
+
+func (s *spy) Load(ctx context.Context, id string) (ginsession.Record, error) {
+	s.loads++
+	return s.Store.Load(ctx, id)
 }
 
 func (s *spy) Save(ctx context.Context, id string, r ginsession.Record) error {
 	s.expires = r.Expires
-	if err := s.Store.Save(ctx, id, r); err != nil {
-		return err
+	err := s.Store.Save(ctx, id, r)
+	if err == nil && s.after != nil {
+		return s.after(r)
 	}
-	return s.after
+	return err
 }
 
 // A server that stalls costs nobody more than a moment.

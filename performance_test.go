@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // noWriter takes a response and allocates nothing.
@@ -94,11 +95,11 @@ func TestSizes(t *testing.T) {
 		r.GET("/fill", func(c *gin.Context) { setStandard(ginsession.From(c)) })
 		return do(t, r, http.MethodGet, "/fill").Result().Cookies()[0]
 	}
-	store := newMem()
+	store := memstore.New()
 	fill(ginsession.WithStore(store))
 	got := map[string]int{"cookie": len(fill().Value)}
-	for _, record := range store.m {
-		got["record"] = len(record.Data)
+	for _, size := range store.Sizes() {
+		got["record"] = size
 	}
 	want := map[string]int{"cookie": 307, "record": 230}
 	if !maps.Equal(got, want) {

@@ -1,14 +1,11 @@
 package ginsession_test
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 func TestRegression_flaskIdleTooLarge(t *testing.T) {
@@ -43,94 +41,43 @@ func TestRegression_flaskIdleTooLarge(t *testing.T) {
 	}
 }
 
-// delayProxy passes everything, but holds back the first "cas" request until
-// the next "cas" request arrives on another connection: it then lets the first
-// go first. That is a stalled connection (or worker thread).
-func delayProxy(t *testing.T, server string, verb string) (addr string, arm func()) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	var mu sync.Mutex
-	state := 0
-	second := make(chan struct{})
-	firstDone := make(chan struct{})
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				up, err := net.Dial("tcp", server)
-				if err != nil {
-					return
-				}
-				in := bufio.NewReader(c)
-				out := bufio.NewReader(up)
-				for {
-					line, err := in.ReadString('\n')
-					if err != nil {
-						return
-					}
-					req := line
-					f := strings.Fields(line)
-					if f[0] == "cas" || f[0] == "add" {
-						var n int
-						fmt.Sscan(f[4], &n)
-						d := make([]byte, n+2)
-						io.ReadFull(in, d)
-						req += string(d)
-					}
-					first := false
-					if f[0] == verb {
-						mu.Lock()
-						switch state {
-						case 1:
-							state = 2
-							first = true
-						case 2:
-							state = 3
-							close(second)
-							mu.Unlock()
-							<-firstDone
-							mu.Lock()
-						}
-						mu.Unlock()
-					}
-					if first {
-						<-second
-					}
-					up.Write([]byte(req))
-					for {
-						reply, err := out.ReadString('\n')
-						if err != nil {
-							return
-						}
-						c.Write([]byte(reply))
-						if strings.HasPrefix(reply, "VALUE") {
-							var n int
-							fmt.Sscan(strings.Fields(reply)[3], &n)
-							d := make([]byte, n+2)
-							io.ReadFull(out, d)
-							c.Write(d)
-							continue
-						}
-						break
-					}
-					if first {
-						close(firstDone)
-					}
-				}
-			}()
+// delayProxy passes everything, but, once armed, holds back the first request
+// of a verb until the next one arrives on another connection: it then lets the
+// first go first. That is a stalled connection (or worker thread).
+func delayProxy(t *testing.T, verb string) (addr string, arm func()) {
+	proxy := memcachedtest.StartProxy(t, memcachedtest.Start(t).Addr)
+	of := func(request string) bool { return strings.HasPrefix(request, verb+" ") }
+	var seen atomic.Int32
+	second, firstDone := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() {
+		if n := seen.Load(); n < 2 {
+			t.Errorf("%d requests to %s, want one that is held back and another", n, verb)
 		}
-	}()
-	return l.Addr().String(), func() { mu.Lock(); state = 1; mu.Unlock() }
+	})
+	before := func(request string) {
+		if !of(request) {
+			return
+		}
+		switch seen.Add(1) {
+		case 1:
+			<-second
+		case 2:
+			close(second)
+			<-firstDone
+		}
+	}
+	done := sync.OnceFunc(func() { close(firstDone) })
+	after := func(request string, reply []byte) memcachedtest.Reply {
+		if of(request) { // nothing but the first gets this far before it
+			done()
+		}
+		return memcachedtest.Reply{Data: reply}
+	}
+	return proxy.Addr, func() { proxy.Before(before); proxy.Answer(after) }
 }
 
 func TestRegression_doubleIncrementDelayedCas(t *testing.T) {
-	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "cas")
+	addr, arm := delayProxy(t, "cas")
 	r, b := plainApp(t, ginsession.WithMemcached(addr))
 	b.get("/inc")
 	r.GET("/n", func(c *gin.Context) { c.JSON(200, ginsession.From(c).GetInt("n")) })
@@ -142,7 +89,7 @@ func TestRegression_doubleIncrementDelayedCas(t *testing.T) {
 }
 
 func TestRegression_delayedAdd(t *testing.T) {
-	addr, arm := delayProxy(t, memcachedtest.Start(t).Addr, "add")
+	addr, arm := delayProxy(t, "add")
 	_, b := plainApp(t, ginsession.WithMemcached(addr))
 	arm()
 	w := b.get("/inc")
@@ -166,7 +113,7 @@ func TestRegression_handlecontextBodylessLog(t *testing.T) {
 
 // removing an idle timeout from the config
 func TestRegression_idleRemoved(t *testing.T) {
-	st := newMem()
+	st := memstore.New()
 	_, b := plainApp(t, ginsession.WithStore(st), ginsession.WithIdleTimeout(300*time.Millisecond))
 	b.get("/set/a/1")
 	r2, _ := plainApp(t, ginsession.WithStore(st))
@@ -180,7 +127,7 @@ func TestRegression_idleRemoved(t *testing.T) {
 }
 
 func TestRegression_concurrentCopy(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/inc")
 	var wg sync.WaitGroup
 	r.GET("/x", func(c *gin.Context) {

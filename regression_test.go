@@ -1,70 +1,20 @@
 package ginsession_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"math"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
-
-// memStore is a store that can count, forget, and lose its answers.
-type memStore struct {
-	mu    sync.Mutex
-	n     uint64
-	m     map[string]ginsession.Record
-	loads int
-	// after a save was applied, its error
-	after func(r ginsession.Record) error
-}
-
-func newMem() *memStore { return &memStore{m: map[string]ginsession.Record{}} }
-func (s *memStore) Load(_ context.Context, id string) (ginsession.Record, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loads++
-	r, ok := s.m[id]
-	if !ok || time.Now().After(r.Expires) {
-		return ginsession.Record{}, ginsession.ErrNotFound
-	}
-	return r, nil
-}
-func (s *memStore) Save(_ context.Context, id string, r ginsession.Record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old, ok := s.m[id]
-	switch {
-	case r.Version == nil && ok:
-		return ginsession.ErrConflict
-	case r.Version != nil && !ok:
-		return ginsession.ErrNotFound
-	case r.Version != nil && old.Version != r.Version:
-		return ginsession.ErrConflict
-	}
-	s.n++
-	r.Version = s.n
-	s.m[id] = r
-	if s.after != nil {
-		return s.after(r)
-	}
-	return nil
-}
-func (s *memStore) Delete(_ context.Context, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.m, id)
-	return nil
-}
-func (s *memStore) clear() { s.mu.Lock(); clear(s.m); s.mu.Unlock() }
 
 // ck is the name of the cookie.
 const ck = "__Host-session"
@@ -88,7 +38,7 @@ func twin(b *browser) *browser {
 }
 
 func TestRegression_resurrectSaveThenRenew(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/user/alice")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)
@@ -105,7 +55,7 @@ func TestRegression_resurrectSaveThenRenew(t *testing.T) {
 }
 
 func TestRegression_destroyAfterEmptyingSave(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/user/alice")
 	r.GET("/logout2", func(c *gin.Context) {
 		s := ginsession.From(c)
@@ -133,7 +83,7 @@ func TestRegression_destroyAfterEmptyingSave(t *testing.T) {
 }
 
 func TestRegression_clearRenewLeavesCookie(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/user/alice")
 	r.GET("/out", func(c *gin.Context) { s := ginsession.From(c); s.Clear(); s.Renew() })
 	w := b.get("/out")
@@ -147,7 +97,7 @@ func TestRegression_clearRenewLeavesCookie(t *testing.T) {
 }
 
 func TestRegression_lostUpdateAfterFailedReplay(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/user/alice")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)
@@ -170,7 +120,7 @@ func TestRegression_lostUpdateAfterFailedReplay(t *testing.T) {
 }
 
 func TestRegression_lostUpdateAfterPanicInReplay(t *testing.T) {
-	h := ginsession.Must(ginsession.New(secret, ginsession.WithStore(newMem())))
+	h := ginsession.Must(ginsession.New(secret, ginsession.WithStore(memstore.New())))
 	r := gin.New()
 	r.Use(h, gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, _ any) {}))
 	r.GET("/set/:k/:v", func(c *gin.Context) { ginsession.From(c).Set(c.Param("k"), c.Param("v")) })
@@ -197,14 +147,14 @@ func TestRegression_lostUpdateAfterPanicInReplay(t *testing.T) {
 }
 
 func TestRegression_panicAfterFailedReplayOfGoneRecord(t *testing.T) {
-	st := newMem()
+	st := memstore.New()
 	r, b := plainApp(t, ginsession.WithStore(st))
 	b.get("/set/user/alice")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)
 		s.Keys()
 		runs := 0
-		st.clear()
+		st.Clear()
 		ginsession.Update(s, "f", func(f float64) float64 {
 			if runs++; runs == 2 {
 				return math.NaN()
@@ -223,7 +173,7 @@ func TestRegression_panicAfterFailedReplayOfGoneRecord(t *testing.T) {
 }
 
 func TestRegression_unboundedLookups(t *testing.T) {
-	st := newMem()
+	st := &spy{Store: memstore.New()}
 	_, b := plainApp(t, ginsession.WithStore(st))
 	b.get("/set/user/alice")
 	r2, _ := plainApp(t, ginsession.WithStore(st), ginsession.WithLifetime(10*time.Millisecond)) // shortened
@@ -240,7 +190,8 @@ func TestRegression_unboundedLookups(t *testing.T) {
 }
 
 func TestRegression_renewMarkReplyLost(t *testing.T) {
-	st := newMem()
+	kept := memstore.New()
+	st := &spy{Store: kept}
 	r, b := plainApp(t, ginsession.WithStore(st))
 	b.get("/set/user/alice")
 	r.GET("/login", func(c *gin.Context) { ginsession.From(c).Renew() })
@@ -254,7 +205,7 @@ func TestRegression_renewMarkReplyLost(t *testing.T) {
 	st.after = nil
 	t.Log(w.Code, w.Header())
 	if got := b.get("/user").Body.String(); got != "alice" {
-		t.Errorf("one lost reply in Renew ended the session, record and all: user=%q, records %d", got, len(st.m))
+		t.Errorf("one lost reply in Renew ended the session, record and all: user=%q, records %d", got, len(kept.Sizes()))
 	}
 }
 
@@ -331,7 +282,7 @@ func TestRegression_clearOnEmptyKeepsPermanent(t *testing.T) {
 }
 
 func TestRegression_deleteThenClear(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/first/1")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)
@@ -346,7 +297,7 @@ func TestRegression_deleteThenClear(t *testing.T) {
 }
 
 func TestRegression_updateThenSetSame(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/inc")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)
@@ -362,7 +313,7 @@ func TestRegression_updateThenSetSame(t *testing.T) {
 }
 
 func TestRegression_lateClearSet(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/first/1")
 	var errs int
 	var err error
@@ -398,7 +349,7 @@ func TestRegression_leak(t *testing.T) {
 
 // 16 late set on a record emptied meanwhile
 func TestRegression_lateSetOnEmptied(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/first/1")
 	r.GET("/empty", func(c *gin.Context) { ginsession.From(c).Delete("first") })
 	var n int
@@ -423,7 +374,7 @@ func TestRegression_lateSetOnEmptied(t *testing.T) {
 
 // 17 stale content read after errEnded
 func TestRegression_readsAfterEnded(t *testing.T) {
-	r, b := plainApp(t, ginsession.WithStore(newMem()))
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
 	b.get("/set/user/alice")
 	r.GET("/slow", func(c *gin.Context) {
 		s := ginsession.From(c)

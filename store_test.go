@@ -13,6 +13,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // meeting is an app in which a slow request has loaded its session, and done
@@ -224,7 +225,7 @@ func (faster) Save(context.Context, string, ginsession.Record) error { return gi
 // A request does not compete for ever.
 func TestStore_contentionIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kept := &memory{}
+		kept := memstore.New()
 		b := newBrowser(sessionApp(t, ginsession.WithStore(kept)))
 		b.get("/set/a/1")
 		b.h = sessionApp(t, ginsession.WithStore(faster{kept}))
@@ -242,29 +243,19 @@ func TestStore_contentionIsBounded(t *testing.T) {
 	})
 }
 
-// memory keeps one record, for tests on a fake clock, which no server shares.
-type memory struct{ record *ginsession.Record }
+// late drops records an hour after they expire.
+type late struct{ ginsession.Store }
 
-func (m *memory) Load(context.Context, string) (ginsession.Record, error) {
-	if m.record == nil {
-		return ginsession.Record{}, ginsession.ErrNotFound
-	}
-	return *m.record, nil
+func (l late) Save(ctx context.Context, id string, r ginsession.Record) error {
+	r.Expires = r.Expires.Add(time.Hour)
+	return l.Store.Save(ctx, id, r)
 }
-
-func (m *memory) Save(_ context.Context, _ string, r ginsession.Record) error {
-	r.Version = time.Now()
-	m.record = &r
-	return nil
-}
-
-func (m *memory) Delete(context.Context, string) error { m.record = nil; return nil }
 
 // A record that outlives its session, in a store that is late to drop it, is
 // none.
 func TestStore_expiredRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBrowser(sessionApp(t, ginsession.WithStore(&memory{}), ginsession.WithLifetime(time.Hour)))
+		b := newBrowser(sessionApp(t, ginsession.WithStore(late{memstore.New()}), ginsession.WithLifetime(time.Hour)))
 		b.get("/set/a/1")
 		time.Sleep(time.Hour - time.Nanosecond)
 		wantBody(t, b, "/get/a", http.StatusOK, "1"+loaded)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // since accepts sessions that began after a moment, and counts how often it is
@@ -79,7 +80,7 @@ func TestValidator_isAskedOnceWhereASessionIsRead(t *testing.T) {
 	h := mustNew(t, secret, ginsession.WithValidator(v.valid))
 	k := cookieOf(t, h, "ann")
 	look(t, h)
-	server := mustNew(t, secret, ginsession.WithStore(newMem()), ginsession.WithValidator(v.valid))
+	server := mustNew(t, secret, ginsession.WithStore(memstore.New()), ginsession.WithValidator(v.valid))
 	emptied := cookieOf(t, server, "ann")
 	with(t, server, []*http.Cookie{emptied}, func(s *ginsession.Session) { s.Delete("who") })
 	v.asked = 0
@@ -117,7 +118,7 @@ func TestValidator_nextCookie(t *testing.T) {
 // Nothing of a revoked session is left in the one that begins, nor is its
 // record touched.
 func TestValidator_freshSession(t *testing.T) {
-	store := newMem()
+	store := memstore.New()
 	v := new(since)
 	h := mustNew(t, secret, ginsession.WithStore(store), ginsession.WithValidator(v.valid))
 	old := cookieOf(t, h, "ann")
@@ -129,8 +130,8 @@ func TestValidator_freshSession(t *testing.T) {
 		s.Set("next", "/")
 	})
 	k := w.Result().Cookies()
-	if len(k) != 1 || k[0].Value == old.Value || len(store.m) != 2 {
-		t.Fatalf("got %d cookies and %d records, want a new one and 2", len(k), len(store.m))
+	if len(k) != 1 || k[0].Value == old.Value || len(store.Sizes()) != 2 {
+		t.Fatalf("got %d cookies and %d records, want a new one and 2", len(k), len(store.Sizes()))
 	}
 	v.moment = time.Time{}
 	if got := look(t, h, old); got != (seen{who: "ann"}) {
@@ -210,7 +211,7 @@ func TestValidator_onlyReads(t *testing.T) {
 
 // Many keys, and Flask's, are not packed: what is shown must be a copy.
 func TestValidator_isShownACopy(t *testing.T) {
-	h := mustNew(t, secret, ginsession.WithStore(newMem()), ginsession.WithValidator(func(_ context.Context, s *ginsession.Session) (valid bool, _ error) {
+	h := mustNew(t, secret, ginsession.WithStore(memstore.New()), ginsession.WithValidator(func(_ context.Context, s *ginsession.Session) (valid bool, _ error) {
 		defer func() { valid = recover() != nil }()
 		s.Set("who", "mallory")
 		return false, nil

@@ -5,27 +5,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // startRedis runs a Redis on a unix socket until the test ends, and gives its
 // URL.
 func startRedis(t *testing.T) (url string, stop func()) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("Redis does not exist for Windows")
-	}
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is missing: make test installs it")
-		}
-		t.Skip("redis-server is missing: install it with make test, apt-get install redis-server or brew install redis")
-	}
+	servertest.Need(t, "redis-server")
 	dir, err := os.MkdirTemp("", "redis") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,8 @@ import (
 )
 
 // mapStore is the smallest store there can be: what is left is the cost of
-// ginsession itself. It forgets nothing, and keeps nothing but in memory.
+// ginsession itself. It copies nothing, forgets nothing, and keeps nothing but
+// in memory.
 type mapStore struct {
 	mu      sync.Mutex
 	last    uint64

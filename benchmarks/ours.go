@@ -4,10 +4,10 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/redisstore"
-	"github.com/redis/go-redis/v9"
 )
 
 // secret is that of every variant: 64 bytes, of which some use the halves.

@@ -2,13 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -17,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 	"github.com/ginsession/ginsession/sessiontest"
 )
 
@@ -169,7 +168,7 @@ func TestShow_flaskNumbersBeyondJSON(t *testing.T) {
 }
 
 func TestShow_id(t *testing.T) {
-	cookie := value(t, ginsession.WithStore(&memory{}))
+	cookie := value(t, ginsession.WithStore(memstore.New()))
 	got := shown(t, cookie)
 	if got["kind"] != "id of a session on a server" || got["size"] != float64(len(cookie)) ||
 		!strings.Contains(got["note"].(string), "store") || got["values"] != nil || got["created"] != nil {
@@ -336,31 +335,3 @@ func wantSame(t *testing.T, got, want any) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }
-
-// memory is a store of one test.
-type memory struct {
-	mu      sync.Mutex
-	records map[string]ginsession.Record
-}
-
-func (m *memory) Load(_ context.Context, id string) (ginsession.Record, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.records[id]
-	if !ok {
-		return r, ginsession.ErrNotFound
-	}
-	return r, nil
-}
-
-func (m *memory) Save(_ context.Context, id string, r ginsession.Record) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.records == nil {
-		m.records = map[string]ginsession.Record{}
-	}
-	m.records[id] = r
-	return nil
-}
-
-func (m *memory) Delete(context.Context, string) error { return nil }

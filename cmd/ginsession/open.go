@@ -113,7 +113,7 @@ func (*reason) Enabled(context.Context, slog.Level) bool { return true }
 func (r *reason) WithAttrs([]slog.Attr) slog.Handler     { return r }
 func (r *reason) WithGroup(string) slog.Handler          { return r }
 
-func (r *reason) Handle(_ context.Context, line slog.Record) error {
+func (r *reason) Handle(_ context.Context, line slog.Record) error { //nolint:gocritic // slog passes it by value
 	line.Attrs(func(a slog.Attr) bool {
 		if a.Key == "why" {
 			r.text = a.Value.String()

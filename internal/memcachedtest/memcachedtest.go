@@ -3,19 +3,19 @@ package memcachedtest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/processtest"
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // Server is a memcached process on loopback or a unix socket. It ends with the
@@ -47,17 +47,18 @@ func StartUnix(tb testing.TB) *Server {
 	return start(tb, path, nil)
 }
 
+// StartTLS runs memcached on a TCP port where it speaks TLS only, and gives what
+// a client needs to trust it.
+func StartTLS(tb testing.TB) (*Server, *tls.Config) {
+	tb.Helper()
+	dir := tb.TempDir()
+	trust := servertest.Certificate(tb, dir)
+	return Start(tb, "-Z", "-o", "ssl_chain_cert="+dir+"/cert,ssl_key="+dir+"/key"), trust
+}
+
 func start(tb testing.TB, addr string, args []string) *Server {
 	tb.Helper()
-	if runtime.GOOS == "windows" {
-		tb.Skip("memcached does not exist for Windows")
-	}
-	if _, err := exec.LookPath("memcached"); err != nil {
-		if os.Getenv("CI") == "true" {
-			tb.Fatal("memcached is missing: make test installs it")
-		}
-		tb.Skip("memcached is missing: install it with make test, apt-get install memcached or brew install memcached")
-	}
+	servertest.Need(tb, "memcached")
 	s := &Server{Addr: addr, tb: tb, args: append([]string{"-t", "2", "-m", "256", "-c", "4096"}, args...)}
 	if os.Getuid() == 0 {
 		s.args = append(s.args, "-u", "root")
@@ -109,13 +110,13 @@ func (s *Server) readPort(file string) {
 // Pause makes the process stop answering.
 func (s *Server) Pause() {
 	s.tb.Helper()
-	processtest.Pause(s.tb, s.cmd.Process)
+	servertest.Pause(s.tb, s.cmd.Process)
 }
 
 // Resume lets it go on.
 func (s *Server) Resume() {
 	s.tb.Helper()
-	processtest.Resume(s.tb, s.cmd.Process)
+	servertest.Resume(s.tb, s.cmd.Process)
 }
 
 // Kill ends the process with SIGKILL.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ginsession/ginsession/internal/processtest"
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // patience bounds how long a test waits for servers to come up or agree.
@@ -55,15 +54,7 @@ func program() string { return cmp.Or(os.Getenv("REDIS_SERVER"), "redis-server")
 
 func newServer(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	if runtime.GOOS == "windows" {
-		tb.Skip("Redis does not exist for Windows")
-	}
-	if _, err := exec.LookPath(program()); err != nil {
-		if os.Getenv("CI") == "true" {
-			tb.Fatalf("%s is missing: make test installs it", program())
-		}
-		tb.Skipf("%s is missing: install it with make test, apt-get install redis-server or brew install redis", program())
-	}
+	servertest.Need(tb, program())
 	s := &Server{Addr: FreeAddr(tb), Dir: tempDir(tb), tb: tb, args: args}
 	s.plain = s.Port()
 	tb.Cleanup(s.Kill)
@@ -224,14 +215,14 @@ func (s *Server) up() bool { return s.cmd != nil && !s.still }
 // Pause makes the process stop answering.
 func (s *Server) Pause() {
 	s.tb.Helper()
-	processtest.Pause(s.tb, s.cmd.Process)
+	servertest.Pause(s.tb, s.cmd.Process)
 	s.still = true
 }
 
 // Resume lets it go on.
 func (s *Server) Resume() {
 	s.tb.Helper()
-	processtest.Resume(s.tb, s.cmd.Process)
+	servertest.Resume(s.tb, s.cmd.Process)
 	s.still = false
 }
 

@@ -1,48 +1,19 @@
 package redistest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
+
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // StartTLS runs a server that speaks TLS only, and gives what a client needs to
 // trust it.
 func StartTLS(tb testing.TB) (*Server, *tls.Config) {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	s := newServer(tb, "--tls-cert-file", "cert", "--tls-key-file", "key", "--tls-auth-clients", "no", "--tls-port")
 	s.args, s.plain = append(s.args, s.Port()), "0"
-	for name, data := range map[string][]byte{"cert": chain, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
-		if err := os.WriteFile(filepath.Join(s.Dir, name), data, 0o600); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(chain)
-	s.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	s.tls = servertest.Certificate(tb, s.Dir)
 	s.Restart()
 	return s, s.tls
 }

@@ -5,11 +5,15 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/ginsession/ginsession/internal/servertest"
 )
 
 // Wire carries bytes to a server until it is cut.
 type Wire struct {
 	Addr string
+
+	listener net.Listener
 
 	mu    sync.Mutex
 	ends  []io.Closer
@@ -19,20 +23,9 @@ type Wire struct {
 // StartWire runs a wire to a server until the test ends.
 func StartWire(tb testing.TB, server string) *Wire {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w := &Wire{Addr: l.Addr().String(), ends: []io.Closer{l}}
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.join(near, server)
-		}
-	}()
+	w := &Wire{}
+	w.listener = servertest.Serve(tb, func(near net.Conn) { w.join(near, server) })
+	w.Addr = w.listener.Addr().String()
 	tb.Cleanup(w.Cut)
 	return w
 }
@@ -58,6 +51,7 @@ func (w *Wire) join(near net.Conn, server string) {
 func (w *Wire) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_ = w.listener.Close()
 	w.isCut = true
 	w.closeAll()
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package processtest
+package servertest
 
 import (
 	"os"
