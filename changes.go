@@ -50,14 +50,13 @@ func (d *changes) note() bool {
 	return d.detailed
 }
 
-// replay takes what the request added from the content it saw, and does all
-// that it did to a newer one.
-func (d *changes) replay(seen, newer *codec.Container) error {
+// collect takes what the request added from the content it saw, before that is
+// replaced.
+func (d *changes) collect(seen *codec.Container) {
 	d.added = slices.DeleteFunc(slices.Clone(seen.Flashes()), func(f codec.Flash) bool { return !d.gave(f.ID) })
-	return d.apply(newer)
 }
 
-// apply does it again, after [changes.replay], to yet another content.
+// apply does it all again, to another content.
 func (d *changes) apply(c *codec.Container) error {
 	if d.cleared {
 		c.Fill(nil, nil)

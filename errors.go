@@ -84,6 +84,9 @@ var (
 // rejection gives the sentinel where err says that a cookie is not accepted,
 // and nil where it says that nobody knows.
 func rejection(err error) error {
+	if errors.Is(err, ErrUnavailable) {
+		return nil // whatever else it wraps
+	}
 	for _, sentinel := range []error{ErrExpired, ErrInvalid, ErrUnknown, ErrRevoked} {
 		if errors.Is(err, sentinel) {
 			return sentinel

@@ -116,11 +116,11 @@ func (m *manager) handle(c *gin.Context) {
 
 	// 4. Commit, then let go of what was held back. A panic never comes here.
 	s.writer.finish()
-	s.log.write(c, s)
 }
 
 func (m *manager) leave(c *gin.Context, s *Session, outer any) {
 	s.writer.leave()
+	s.log.write(c, s)
 	if outer != nil {
 		c.Set(m.contextKey, outer)
 	}

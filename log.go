@@ -1,6 +1,7 @@
 package ginsession
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -14,14 +15,19 @@ import (
 // methods do nothing where it is nil.
 type log struct {
 	to       *slog.Logger
-	rejected error    // with the check that the cookie failed
-	keys     []string // that were changed
-	added    int      // flashes
-	taken    int
-	did      []string // to the whole session
-	saved    bool
+	rejected error         // with the check that the cookie failed
+	done     deeds         // saved
+	tried    deeds         // in the last commit
+	failed   error         // why that was not saved
 	bytes    int           // of the Set-Cookie line or the record
 	store    time.Duration // that the store took
+}
+
+// deeds are what a request has done to its session.
+type deeds struct {
+	whole        []string // to the whole session
+	keys         []string // that were changed
+	added, taken int      // flashes
 }
 
 // newLog returns nil where nothing is to be logged.
@@ -54,82 +60,113 @@ func (l *log) refuse(err error) {
 	}
 }
 
-// note takes down what is about to be saved, and tells whether there is any. A
-// sign of life is not.
-func (l *log) note(s *Session) bool {
-	if l == nil || !s.renewed && !s.destroyed && !s.did.any() {
-		return false
+// try takes down what is about to be saved: nothing, if it is but a sign of life.
+func (l *log) try(s *Session) {
+	if l == nil {
+		return
 	}
+	l.tried = deeds{added: int(s.did.kept), taken: len(s.did.taken)}
 	for _, k := range s.did.keys {
-		l.keys = with(l.keys, k.key, true)
+		l.tried.keys = append(l.tried.keys, k.key)
 	}
-	l.did = with(l.did, "destroyed", s.destroyed)
-	l.did = with(l.did, "renewed", s.renewed)
-	l.did = with(l.did, "cleared", s.did.cleared)
-	l.did = with(l.did, "permanent", s.did.permanent != nil)
-	l.added += int(s.did.kept)
-	l.taken += len(s.did.taken)
-	return true
+	for _, deed := range []struct {
+		done bool
+		name string
+	}{{s.destroyed, "destroyed"}, {s.renewed, "renewed"}, {s.did.cleared, "cleared"}, {s.did.permanent != nil, "permanent"}} {
+		if deed.done {
+			l.tried.whole = append(l.tried.whole, deed.name)
+		}
+	}
 }
 
-// with adds what is missing, if it is so.
-func with(list []string, what string, so bool) []string {
-	if so && !slices.Contains(list, what) {
-		list = append(list, what)
+// outcome takes down what became of it. There was nothing to store where a
+// session that was never stored is empty.
+func (l *log) outcome(s *Session, err error, stored bool) {
+	if l == nil {
+		return
 	}
-	return list
-}
-
-// save takes down that it was saved.
-func (l *log) save(s *Session) {
-	l.saved = true
+	if l.failed = err; err != nil || !stored {
+		return
+	}
+	l.done.add(l.tried)
 	if l.bytes = len(s.setCookie); s.m.store != nil {
 		l.bytes = len(s.content.Append(nil)) + seal.Overhead
 	}
 }
 
+func (d *deeds) add(more deeds) {
+	d.whole, d.keys = union(d.whole, more.whole), union(d.keys, more.keys)
+	d.added, d.taken = d.added+more.added, d.taken+more.taken
+}
+
+func (d *deeds) any() bool { return len(d.whole)+len(d.keys)+d.added+d.taken > 0 }
+
+func union(list, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // write writes the line of a request that has changed or refused a session, or
-// failed to save it.
+// failed to read or save it. The session is not locked meanwhile: the logger
+// may be the app's own.
 func (l *log) write(c *gin.Context, s *Session) {
 	if l == nil {
 		return
 	}
+	if level, message, attrs := l.line(c, s); message != "" {
+		l.to.LogAttrs(c.Request.Context(), level, message, attrs...)
+	}
+}
+
+// line gives the line, or the message "" for none.
+func (l *log) line(c *gin.Context, s *Session) (level slog.Level, message string, attrs []slog.Attr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == nil || !l.saved && l.rejected == nil && s.err == nil {
-		return
+	if s.state == nil {
+		return 0, "", nil
 	}
-	level, message := slog.LevelInfo, "session changed"
-	attrs := []slog.Attr{slog.String("cookie", s.m.Name), slog.String("request", c.Request.Method+" "+c.FullPath())}
+	attrs = []slog.Attr{slog.String("cookie", s.m.Name), slog.String("request", c.Request.Method+" "+c.FullPath())}
+	if l.done.any() {
+		level, message = slog.LevelInfo, "session changed"
+	}
 	if l.rejected != nil {
 		level, message = slog.LevelWarn, "session refused"
 		attrs = append(attrs, slog.String("why", l.rejected.Error()))
 	}
-	if s.broken != nil {
-		level, message = slog.LevelError, "session unavailable"
-	} else if s.err != nil {
+	failed := l.failed
+	switch {
+	case s.broken != nil:
+		level, message, failed = slog.LevelError, "session unavailable", s.broken
+	case errors.Is(failed, errEnded): // nobody's failure
+		level, message = slog.LevelInfo, "session over"
+	case failed != nil:
 		level, message = slog.LevelError, "session not saved"
 	}
-	if s.err != nil {
-		attrs = append(attrs, slog.String("error", s.err.Error()))
+	if failed != nil {
+		l.done.add(l.tried)
+		attrs = append(attrs, slog.String("error", failed.Error()))
 	}
-	l.to.LogAttrs(c.Request.Context(), level, message, append(attrs, l.saves(s)...)...)
+	return level, message, append(attrs, l.saves(s)...)
 }
 
 func (l *log) saves(s *Session) (attrs []slog.Attr) {
-	if len(l.did) > 0 {
-		attrs = append(attrs, slog.Any("did", l.did))
+	if len(l.done.whole) > 0 {
+		attrs = append(attrs, slog.Any("did", l.done.whole))
 	}
-	if len(l.keys) > 0 {
-		attrs = append(attrs, slog.Any("keys", l.keys))
+	if len(l.done.keys) > 0 {
+		attrs = append(attrs, slog.Any("keys", l.done.keys))
 	}
-	if l.added > 0 {
-		attrs = append(attrs, slog.Int("flashes_added", l.added))
+	if l.done.added > 0 {
+		attrs = append(attrs, slog.Int("flashes_added", l.done.added))
 	}
-	if l.taken > 0 {
-		attrs = append(attrs, slog.Int("flashes_taken", l.taken))
+	if l.done.taken > 0 {
+		attrs = append(attrs, slog.Int("flashes_taken", l.done.taken))
 	}
-	if l.saved {
+	if l.bytes > 0 {
 		attrs = append(attrs, slog.Int("bytes", l.bytes))
 	}
 	if s.m.store != nil {

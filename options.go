@@ -210,19 +210,26 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 //			return true, nil // a stranger's
 //		}
 //		since, err := users.LoggedOutEverywhere(ctx, s.GetInt("user_id"))
-//		return s.CreatedAt().After(since), err
+//		return !s.CreatedAt().Before(since), err
 //	})
 //
-// It works for cookies too, and is how a copy of one is refused. A handler that
-// logs a user out everywhere but here reads the session, notes the moment, and
-// then calls [Session.Renew]. CreatedAt has nanoseconds: a moment that a
-// database rounds up would end the renewed session too. With [WithFlaskCookie] every write moves CreatedAt: keep the time of the
-// log-in in the session there.
+// A handler that logs a user out everywhere but here calls [Session.Renew], and
+// then notes [Session.CreatedAt] as the moment. It has nanoseconds: a database
+// that rounds it up would end this session too. The clocks of the app's servers
+// agree. With [WithFlaskCookie] every write moves CreatedAt: keep the time of
+// the log-in in the session there.
+//
+// It works for cookies too, and is how a copy of one is refused. A session is
+// refused, not ended: if valid accepts it again later, it is back. A request
+// that was accepted goes on, and may renew its session.
 //
 // The session given to valid can only be read; changing it panics. ctx is the
-// request's, but does not end when the client hangs up. valid runs once in a
-// request that uses its session and never in others, on the way of the request:
-// keep it fast. It is called from many goroutines at once. The default, nil,
+// request's, but does not end when the client hangs up. What valid calls must
+// not use the request's own session, which waits for it. valid runs once in a
+// request that uses its session, at most four times where a browser sends
+// several cookies of the name, and never in other requests, but for those of a
+// permanent session in Flask's cookie, which is sent again with each response.
+// Keep it fast. It is called from many goroutines at once. The default, nil,
 // accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
 func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Option {
 	return func(c *config) { c.validator = valid }

@@ -388,3 +388,60 @@ func TestRegression_readsAfterEnded(t *testing.T) {
 	})
 	b.get("/slow")
 }
+
+// A log-in that meets the end of the old session keeps its flash.
+func TestRegression_renewOverEndedKeepsFlash(t *testing.T) {
+	r, b := plainApp(t, ginsession.WithStore(memstore.New()))
+	b.get("/set/cart/1")
+	r.GET("/login", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Keys()
+		twin(b).get("/logout") // in parallel
+		s.Renew()
+		s.AddFlash("welcome", "")
+	})
+	r.GET("/flashes", func(c *gin.Context) { c.String(200, "%v", ginsession.From(c).Flashes()) })
+	b.get("/login")
+	if got := b.get("/flashes").Body.String(); !strings.Contains(got, "welcome") {
+		t.Errorf("the flash of the log-in is lost: %q", got)
+	}
+}
+
+// Header lines that others have taken hold of stay as they are.
+func TestRegression_headerLines(t *testing.T) {
+	r := newEngine(t)
+	r.GET("/", func(c *gin.Context) {
+		s, h := ginsession.From(c), c.Writer.Header()
+		s.Set("a", 1)
+		_ = s.Save()
+		kept := h["Set-Cookie"]
+		before := kept[0]
+		h["Vary"][0] = "Accept-Encoding"
+		s.Set("a", 2)
+		_ = s.Save()
+		if kept[0] != before {
+			t.Error("a line that somebody kept has changed")
+		}
+	})
+	w := do(t, r, http.MethodGet, "/")
+	if got := strings.Join(w.Header()["Vary"], ", "); got != "Accept-Encoding, Cookie" || len(setCookies(w)) != 1 {
+		t.Errorf("got Vary %q and %d cookies, want Accept-Encoding, Cookie and 1", got, len(setCookies(w)))
+	}
+}
+
+type callback struct{}
+
+var onUnmarshal func()
+
+func (*callback) UnmarshalJSON([]byte) error { onUnmarshal(); return nil }
+
+// A value's own method may use the session.
+func TestRegression_popCallsBack(t *testing.T) {
+	with(t, mustNew(t, secret), nil, func(s *ginsession.Session) {
+		s.Set("a", map[string]int{"x": 1})
+		onUnmarshal = func() { s.GetString("b") }
+		if _, ok := ginsession.Pop[callback](s, "a"); !ok {
+			t.Error("not popped")
+		}
+	})
+}

@@ -55,6 +55,7 @@ type state struct {
 	came           bool // the session came with the request
 	held           bool // the storage holds it: it came, or was saved since
 	lookups        int8 // so far, to load it from there
+	asked          int8 // so far, of the validator
 
 	// What the request did since the last commit.
 	renewed   bool
@@ -66,6 +67,7 @@ type state struct {
 	// What became of it.
 	err          error
 	setCookie    string    // the Set-Cookie line of the last commit
+	sentCookie   string    // the one among the headers
 	lines        [3]string // ours among the headers: see the constants
 	modified     bool
 	settled      bool // Save has returned an error, and nothing has changed since
@@ -230,15 +232,20 @@ func read[T any](s *Session, key string, decode func(string) (T, bool)) (v T, ok
 }
 
 func take[T any](s *Session, key string, decode func(string) (T, bool)) (v T, ok bool) {
+	if raw, found := s.remove(key); found {
+		return decode(raw) // which may run the app's code
+	}
+	return v, false
+}
+
+func (s *Session) remove(key string) (raw string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
-	raw, found := s.content.Find(key)
-	if !found {
-		return v, false
+	if raw, ok = s.content.Find(key); ok {
+		s.delete(key)
 	}
-	s.delete(key)
-	return decode(raw)
+	return raw, ok
 }
 
 func (s *Session) find(key string) (raw string, ok bool) {
@@ -549,7 +556,7 @@ func (s *Session) load() {
 		err := s.m.storage.load(s.request.Context(), s, value)
 		s.log.took(start)
 		if s.accept(err) {
-			s.came, s.held, s.rejected = !s.content.Empty(), true, nil
+			s.came, s.held = !s.content.Empty(), true
 			return
 		}
 		if s.broken != nil {
@@ -569,8 +576,11 @@ func (s *Session) migrate() bool {
 	}
 	for value := range s.m.flaskCookie.values(s.request.Header) {
 		if s.m.flask.load(s.request.Context(), s, value) == nil && s.accept(nil) {
-			s.came, s.migrated, s.rejected = !s.content.Empty(), true, nil
+			s.came, s.migrated = !s.content.Empty(), true
 			return true
+		}
+		if s.broken != nil {
+			break
 		}
 	}
 	return false
@@ -583,6 +593,8 @@ func (s *Session) accept(err error) bool {
 		err = s.validate()
 	}
 	if err == nil {
+		s.rejected = nil
+		s.log.refuse(nil)
 		return true
 	}
 	s.content, s.flaskPermanent, s.at = codec.Container{}, "", handle{ended: s.at.ended}
@@ -604,6 +616,10 @@ func (s *Session) validate() error {
 	if s.m.validator == nil || s.content.Empty() {
 		return nil
 	}
+	if s.asked == maxLookups {
+		return errTooMany
+	}
+	s.asked++
 	content := s.content
 	s.content, s.broken = codec.Container{}, errValidator
 	shown := &Session{m: s.m, request: s.request}
@@ -666,7 +682,10 @@ func (s *Session) fail(err error) {
 // commit makes what the request did last. Where it fails, all of it is still
 // to be saved.
 func (s *Session) commit() error {
+	s.log.try(s)
+	held := s.held
 	err := s.tryCommit()
+	s.log.outcome(s, err, held || !s.content.Empty())
 	if err == nil {
 		return nil
 	}
@@ -701,7 +720,7 @@ func (s *Session) tryCommit() error {
 }
 
 func (s *Session) store() error {
-	noted, start := s.log.note(s), s.log.now()
+	start := s.log.now()
 	line, err := s.m.storage.commit(s.request.Context(), s)
 	s.log.took(start)
 	ended := errors.Is(err, errEnded)
@@ -715,9 +734,6 @@ func (s *Session) store() error {
 		s.setCookie = line
 	}
 	s.leaveFlask()
-	if noted && !ended {
-		s.log.save(s)
-	}
 	s.did.reset()
 	s.renewed, s.destroyed = false, false
 	s.migrated = false
@@ -778,9 +794,10 @@ func (s *Session) writeHeaders(h http.Header) {
 		}
 	}
 	if s.setCookie != "" && !slices.Contains(h["Set-Cookie"], s.setCookie) {
-		sent := s.lines[lineSetCookie]
+		sent := s.sentCookie
 		lines := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return line == sent })
 		h["Set-Cookie"] = s.withLine(lineSetCookie, lines, s.setCookie)
+		s.sentCookie = s.setCookie
 	}
 	if (s.setCookie != "" || len(h["Set-Cookie"]) > before) && len(h["Cache-Control"]) == 0 {
 		h["Cache-Control"] = s.withLine(lineCacheControl, nil, "no-store")
@@ -794,12 +811,13 @@ const (
 )
 
 // withLine adds a line of ours to those that a header has. Where it is the only
-// one, it lives in the session, which saves a write 3 of 11 allocations.
+// one, and the first of its kind, it lives in the session, which saves a write 3
+// of 10 allocations; others may hold on to it.
 func (s *Session) withLine(which int, lines []string, line string) []string {
-	s.lines[which] = line
-	if len(lines) > 0 {
+	if len(lines) > 0 || s.lines[which] != "" {
 		return append(slices.Clip(lines), line)
 	}
+	s.lines[which] = line
 	return s.lines[which : which+1 : which+1]
 }
 

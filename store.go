@@ -230,6 +230,7 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 	at := s.at
 	content, err := v.fetch(ctx, &at)
 	held = err == nil
+	s.did.collect(&s.content)
 	if errors.Is(err, errEnded) { // whatever comes, what was loaded is over
 		s.at.ended = true
 		s.content, s.held, s.rejected = v.m.fresh(), false, ErrUnknown
@@ -241,7 +242,7 @@ func (v *serverStorage) replay(ctx context.Context, s *Session) (held bool, err 
 	if !held {
 		at, content = handle{}, v.m.fresh()
 	}
-	if err := s.did.replay(&s.content, &content); err != nil {
+	if err := s.did.apply(&content); err != nil {
 		return false, err
 	}
 	s.at, s.content, s.held = at, content, held // together: a version goes with its content

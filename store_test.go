@@ -293,7 +293,7 @@ func TestStore_downAborts(t *testing.T) {
 	})
 	ran := false
 	r.GET("/", func(*gin.Context) { ran = true })
-	k := cookieOf(t, mustNew(t, secret, ginsession.WithStore(newMem())), "ann")
+	k := cookieOf(t, mustNew(t, secret, ginsession.WithStore(memstore.New())), "ann")
 	if w := do(t, r, http.MethodGet, "/", k); w.Code != http.StatusServiceUnavailable || ran {
 		t.Errorf("got status %d, handler ran %t, want 503 and not", w.Code, ran)
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,8 +18,8 @@ import (
 	"github.com/ginsession/ginsession/internal/memstore"
 )
 
-// since accepts sessions that began after a moment, and counts how often it is
-// asked.
+// since accepts sessions that did not begin before a moment, and counts how
+// often it is asked.
 type since struct {
 	moment time.Time
 	asked  int
@@ -25,7 +27,7 @@ type since struct {
 
 func (v *since) valid(_ context.Context, s *ginsession.Session) (bool, error) {
 	v.asked++
-	return s.CreatedAt().After(v.moment), nil
+	return !s.CreatedAt().Before(v.moment), nil
 }
 
 var revoked = seen{"", true, ginsession.ErrRevoked}
@@ -39,9 +41,8 @@ func TestValidator(t *testing.T) {
 		here, elsewhere := cookieOf(t, h, "ann"), cookieOf(t, h, "ann")
 
 		w := with(t, h, []*http.Cookie{here}, func(s *ginsession.Session) {
-			s.GetString("who") // accepted before the moment
-			v.moment = time.Now()
 			s.Renew()
+			v.moment = s.CreatedAt()
 		})
 		if got := look(t, h, w.Result().Cookies()...); got != (seen{who: "ann"}) {
 			t.Errorf("%s: renewed after the moment: got %+v, want ann", name, got)
@@ -275,4 +276,69 @@ func TestValidator_context(t *testing.T) {
 	if w := do(t, r, http.MethodGet, "/", k); w.Body.String() != "ann" {
 		t.Errorf("got %d, %q, want ann", w.Code, w.Body)
 	}
+}
+
+// Neither a planted second cookie nor a database that says ErrRevoked makes "I
+// cannot tell" a "no", or a "yes".
+func TestValidator_cannotTellOfOne(t *testing.T) {
+	const flaskSecret = "the SECRET_KEY of the Flask app"
+	flask := func(who string) *http.Cookie {
+		return &http.Cookie{Name: "session", Value: ginsession.SignFlask(flaskSecret, `{"who":"`+who+`"}`, time.Now())}
+	}
+	for _, cause := range []error{errors.New("no database"), ginsession.ErrRevoked, fmt.Errorf("users: %w", ginsession.ErrUnknown)} {
+		asked := func(_ context.Context, s *ginsession.Session) (bool, error) {
+			switch s.GetString("who") {
+			case "ann":
+				return false, cause
+			case "revoked":
+				return false, nil
+			}
+			return true, nil
+		}
+		ours := mustNew(t, secret, ginsession.WithValidator(asked))
+		migrating := mustNew(t, secret, ginsession.WithFlaskMigration(flaskSecret), ginsession.WithValidator(asked))
+		for _, row := range []struct {
+			h       gin.HandlerFunc
+			cookies []*http.Cookie
+		}{
+			{ours, []*http.Cookie{cookieOf(t, ours, "ann")}},
+			{ours, []*http.Cookie{cookieOf(t, ours, "ann"), cookieOf(t, ours, "mallory")}},
+			{ours, []*http.Cookie{cookieOf(t, ours, "revoked"), cookieOf(t, ours, "ann")}},
+			{migrating, []*http.Cookie{flask("ann"), flask("mallory")}},
+			{migrating, []*http.Cookie{flask("ann"), flask("revoked")}},
+		} {
+			w := with(t, row.h, row.cookies, func(s *ginsession.Session) { s.Set("seen", s.GetString("who")) })
+			if w.Code != http.StatusServiceUnavailable || len(setCookies(w)) > 0 {
+				t.Errorf("%v: got status %d and cookies %v, want 503 and none", cause, w.Code, setCookies(w))
+			}
+		}
+	}
+}
+
+// A header full of one revoked cookie does not become a thousand questions.
+func TestValidator_isAskedFourTimesAtMost(t *testing.T) {
+	for name, opt := range map[string]ginsession.Option{"cookie": ginsession.WithPath("/"), "Flask": ginsession.WithFlaskCookie()} {
+		v := new(since)
+		h := mustNew(t, secret, opt, ginsession.WithValidator(v.valid))
+		k := cookieOf(t, h, "ann")
+		v.moment = time.Now().Add(time.Hour)
+		if got := look(t, h, slices.Repeat([]*http.Cookie{k}, 100)...); got != revoked || v.asked != 4 {
+			t.Errorf("%s: got %+v and %d questions, want %+v and 4", name, got, v.asked, revoked)
+		}
+	}
+}
+
+// Where the clock does not tick in between, the renewed session stays too.
+func TestValidator_sameTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := new(since)
+		h := mustNew(t, secret, ginsession.WithValidator(v.valid))
+		w := with(t, h, []*http.Cookie{cookieOf(t, h, "ann")}, func(s *ginsession.Session) {
+			s.Renew()
+			v.moment = s.CreatedAt()
+		})
+		if got := look(t, h, w.Result().Cookies()...); got.who != "ann" {
+			t.Errorf("got %+v, want ann", got)
+		}
+	})
 }

@@ -46,15 +46,15 @@ func newLogouts() *logouts { return &logouts{moment: map[string]time.Time{}} }
 func (l *logouts) valid(_ context.Context, s *ginsession.Session) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return s.CreatedAt().After(l.moment[s.GetString("name")]), nil
+	return !s.CreatedAt().Before(l.moment[s.GetString("name")]), nil
 }
 
 func (l *logouts) logoutElsewhere(c *gin.Context) {
 	s := ginsession.From(c)
+	s.Renew() // this session begins now, and stays
 	l.mu.Lock()
-	l.moment[s.GetString("name")] = time.Now()
+	l.moment[s.GetString("name")] = s.CreatedAt()
 	l.mu.Unlock()
-	s.Renew() // this session begins after that moment, and stays
 	s.AddFlash("All other browsers are logged out", "success")
 	redirect(c, "/account")
 }

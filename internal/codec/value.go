@@ -292,12 +292,27 @@ func plainStrings(list []string) (string, bool) {
 	return `["` + strings.Join(list, `","`) + `"]`, true
 }
 
+// discreet hides the text of an error that may show the value; [errors.As]
+// still finds it.
+func discreet(err error) error {
+	switch err.(type) { //nolint:errorlint // one that is wrapped may have any text around it
+	case *json.UnsupportedTypeError, *json.UnsupportedValueError: // NaN, a cycle
+		return err
+	}
+	return &hiddenError{err}
+}
+
+type hiddenError struct{ err error }
+
+func (*hiddenError) Error() string   { return "encoding/json, or a method of the type, refuses it" }
+func (e *hiddenError) Unwrap() error { return e.err }
+
 func marshal(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return "", err
+		return "", discreet(err)
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
