@@ -2,6 +2,8 @@ package ginsession_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +87,115 @@ func TestLog_server(t *testing.T) {
 	want := regexp.MustCompile(`^level=INFO msg="session changed" cookie=__Host-session request="GET /" keys=\[a\] bytes=\d+ store=1ms$`)
 	if got := lines(); len(got) != 1 || !want.MatchString(got[0]) {
 		t.Errorf("got %q, want one line like %s", got, want)
+	}
+}
+
+// TestLog_truth: no line where nothing was stored, and the last outcome counts.
+func TestLog_truth(t *testing.T) {
+	rows := []struct {
+		name string
+		do   func(*ginsession.Session)
+		want string // in the one line, or "" for none
+	}{
+		{"destroy nothing", (*ginsession.Session).Destroy, ""},
+		{"renew nothing", (*ginsession.Session).Renew, ""},
+		{"permanent nothing", func(s *ginsession.Session) { s.SetPermanent(true) }, ""},
+		{"set and delete", func(s *ginsession.Session) { s.Set("a", 1); s.Delete("a") }, ""},
+		{"saved in the end", func(s *ginsession.Session) {
+			s.Set("draft", func() {})
+			_ = s.Save()
+			s.Set("note", 1)
+		}, `msg="session changed"`},
+		{"never saved", func(s *ginsession.Session) {
+			s.Set("draft", func() {})
+			_ = s.Save()
+		}, `msg="session not saved"`},
+		{"a value in the words of encoding/json", func(s *ginsession.Session) {
+			s.Set("n", struct{ N json.Number }{"hunter2"})
+		}, `encoding/json, or a method of the type, refuses it`},
+	}
+	for _, row := range rows {
+		for name, where := range map[string]ginsession.Option{"cookie": ginsession.WithPath("/"), "store": ginsession.WithStore(memstore.New())} {
+			opt, lines := logTo()
+			with(t, mustNew(t, secret, opt, where), nil, row.do)
+			got := lines()
+			if row.want == "" && len(got) > 0 || row.want != "" && (len(got) != 1 || !strings.Contains(got[0], row.want)) {
+				t.Errorf("%s, %s: got %q, want %q", row.name, name, got, row.want)
+			}
+			if strings.Contains(strings.Join(got, ""), "hunter2") {
+				t.Errorf("the log shows a value: %q", got)
+			}
+		}
+	}
+}
+
+func TestLog_acceptedAtLast(t *testing.T) {
+	opt, lines := logTo()
+	h := mustNew(t, secret, opt)
+	k := cookieOf(t, h, "ann")
+	lines()
+	look(t, h, &http.Cookie{Name: k.Name, Value: "forged"}, k)
+	if got := lines(); len(got) > 0 {
+		t.Errorf("the second cookie was accepted: got %q, want no line", got)
+	}
+}
+
+func TestLog_over(t *testing.T) {
+	opt, lines := logTo()
+	m := newMeeting(t, ginsession.WithStore(memstore.New()), opt)
+	lines()
+	m.slow(t, setting("mine"), visit("/logout"))
+	if got := lines(); len(got) != 2 || !strings.HasPrefix(got[1], `level=INFO msg="session over"`) {
+		t.Errorf("got %q, want the log-out and that the session was over", got)
+	}
+}
+
+func TestLog_unavailable(t *testing.T) {
+	opt, lines := logTo()
+	k := cookieOf(t, mustNew(t, secret, ginsession.WithStore(memstore.New())), "ann")
+	look(t, mustNew(t, secret, ginsession.WithStore(silent{}), opt), k)
+	if got := lines(); len(got) != 1 || !strings.HasPrefix(got[0], `level=ERROR msg="session unavailable"`) {
+		t.Errorf("got %q, want one line", got)
+	}
+}
+
+func TestLog_panicAfterSave(t *testing.T) {
+	opt, lines := logTo()
+	r := gin.New()
+	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, _ any) { c.AbortWithStatus(500) }), mustNew(t, secret, opt))
+	r.GET("/", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Set("a", 1)
+		_ = s.Save()
+		panic("after that")
+	})
+	do(t, r, http.MethodGet, "/")
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], "keys=[a]") {
+		t.Errorf("got %q, want what Save has saved", got)
+	}
+}
+
+// whoHandler adds the user's name to each line, as an app's logger may.
+type whoHandler struct {
+	slog.Handler
+	s *ginsession.Session
+}
+
+func (h *whoHandler) Handle(ctx context.Context, r slog.Record) error {
+	r.AddAttrs(slog.String("who", h.s.GetString("who")))
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestLog_usesTheSession: the session is not locked while the logger runs.
+func TestLog_usesTheSession(t *testing.T) {
+	var b bytes.Buffer
+	h := &whoHandler{Handler: slog.NewTextHandler(&b, nil)}
+	with(t, mustNew(t, secret, ginsession.WithLogger(slog.New(h))), nil, func(s *ginsession.Session) {
+		h.s = s
+		s.Set("who", "ann")
+	})
+	if !strings.Contains(b.String(), "who=ann") {
+		t.Errorf("got %q", b.String())
 	}
 }
 
