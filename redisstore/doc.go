@@ -11,7 +11,7 @@
 //
 // # Versions
 //
-// Before the data stand 16 random bytes that the writer of the record has
+// Each record begins with 16 random bytes that the writer of the record has
 // chosen. A save replaces the record only if the bytes are still those that
 // were loaded, by a script that Redis runs in one piece. So a version never
 // comes again, whatever is deleted, restarted or failed over, and a save that
@@ -32,8 +32,7 @@
 // a master without a replica that was heard of in the last 2 seconds takes no
 // writes at all, and the app answers 503. Without replicas, persistence
 // decides: "appendfsync always" loses nothing, "everysec" up to the last two
-// seconds when the machine fails (and nothing when only the process does), and
-// without persistence a restart ends all sessions.
+// seconds, and without persistence a restart ends all sessions.
 //
 // Redis must not run out of memory: with a maxmemory-policy that evicts, it
 // ends sessions that somebody uses; with "noeviction", saving fails with

@@ -25,7 +25,7 @@ func ExampleOpen() {
 func ExampleOpen_incorrect() {
 	_, err := redisstore.Open("10.0.0.1:6379")
 	fmt.Println(err)
-	// Output: ginsession: redisstore.Open: this is no URL (it is not shown, for it may hold a password); write / ? # @ : % in a password as %2F %3F %23 %40 %3A %25
+	// Output: ginsession: redisstore.Open: this is no URL such as redis://127.0.0.1:6379 (it is not shown, for it may hold a password); write / ? # @ : % in a password as %2F %3F %23 %40 %3A %25
 }
 
 // A master under Sentinel.

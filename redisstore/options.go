@@ -3,6 +3,8 @@ package redisstore
 import (
 	"fmt"
 	"net/url"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -45,7 +47,8 @@ func WithTimeout(d time.Duration) Option { return func(s *Store) { s.timeout = d
 // The time limits and retries of the client stay as they are; [WithTimeout]
 // adds one over all. With ContextTimeoutEnabled in the client's options, a
 // call that ran into it ends at once; without, it goes on in the background
-// until the client's ReadTimeout.
+// until the client's own limits: its DialTimeout, DialerRetries times, and
+// its ReadTimeout.
 //
 // New connects to nothing. It refuses, with a [*ginsession.ConfigError] that
 // names the way out, a client that may answer with something old: a session
@@ -98,7 +101,7 @@ func Open(address string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// Must gives the store, and panics on an error: for use at a program's start.
+// Must returns the store, and panics on an error: for use at a program's start.
 func Must(s *Store, err error) *Store {
 	if err != nil {
 		panic(err)
@@ -110,10 +113,13 @@ func Must(s *Store, err error) *Store {
 func parse(address string) (*redis.Options, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, wrong("Open", "this is no URL (it is not shown, for it may hold a password); write / ? # @ : % in a password as %2F %3F %23 %40 %3A %25")
+		return nil, wrong("Open", "this is no URL such as redis://127.0.0.1:6379 (it is not shown, for it may hold a password); write / ? # @ : % in a password as %2F %3F %23 %40 %3A %25")
 	}
 	if u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix" {
 		return nil, wrong("Open", "the URL begins with none of redis:// rediss:// unix://, as in redis://user:password@host:6379/0")
+	}
+	if strings.Contains(address, "#") || u.Opaque != "" {
+		return nil, wrong("Open", "the URL is not of the form redis://user:password@host:6379/0; write / ? # @ : % in a password as %2F %3F %23 %40 %3A %25")
 	}
 	o, err := redis.ParseURL(address)
 	if err != nil {
@@ -138,9 +144,10 @@ func setDefault[T comparable](option *T, value T) {
 // unfit tells why a client would lose or revive sessions.
 func unfit(client redis.UniversalClient) string {
 	const stale = "; a session that was logged out would be seen again"
-	switch c := client.(type) {
-	case nil:
+	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "the client is nil; make one with redis.NewClient"
+	}
+	switch c := client.(type) {
 	case *redis.Ring:
 		return "a redis.Ring asks another server when one is down" + stale + "; use a Cluster or Sentinel"
 	case *redis.AutoPipeliner:

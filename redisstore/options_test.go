@@ -31,6 +31,7 @@ func TestNew_unfitClients(t *testing.T) {
 	}
 	rows := map[string]redis.UniversalClient{
 		"nil":                       nil,
+		"is nil":                    (*redis.ClusterClient)(nil),
 		"redis.Ring":                redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": "127.0.0.1:1"}}),
 		"ReadOnly":                  redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true}),
 		"RouteByLatency":            redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, RouteByLatency: true}),
@@ -47,7 +48,7 @@ func TestNew_unfitClients(t *testing.T) {
 				way = ways[name]
 			}
 			wantMistake(t, err, "New", way)
-			if client != nil && name != "the client that it was of" {
+			if client != nil && name != "is nil" && name != "the client that it was of" {
 				_ = client.Close()
 			}
 		})
@@ -78,6 +79,8 @@ func TestOpen_mistakes(t *testing.T) {
 		{"redis://:hun/ter2@localhost", "%2F"},
 		{"redis://:hunter2 @localhost:x", "%2F"},
 		{"redis://:hunter2@localhost/hunter2", "database is no number"},
+		{"redis://:2357#hunter2@localhost", "%23"},
+		{"redis:hunter2@localhost", "redis://user:password@host"},
 		{"redis://:hunter2@localhost/0/hunter2", "database is no number"},
 		{"redis://:hunter2@localhost/0?hunter2=1", "option behind the ?"},
 		{"redis://:hunter2@localhost/0?read_timeout=hunter2", "option behind the ?"},

@@ -26,7 +26,7 @@ func TestOutages_forgetful(t *testing.T) {
 
 func TestOutages_persistent(t *testing.T) {
 	t.Parallel()
-	outages(t, shortLoad, "--appendonly", "yes")
+	outages(t, shortLoad, "--appendonly", "yes", "--appendfsync", "no") // the system keeps what was written; only it would have to die
 }
 
 // outages are those of one server. One that persists forgets nothing when its

@@ -226,5 +226,10 @@ func (s *save) judge(outcome string) error {
 // millisecondsUntil rounds up: a record does not go before its time. The
 // server counts from now by itself, so that its clock may differ from ours.
 func millisecondsUntil(t time.Time) int64 {
-	return max(int64((time.Until(t)+time.Millisecond-1)/time.Millisecond), 1)
+	left := time.Until(t)
+	n := int64(left / time.Millisecond)
+	if left%time.Millisecond > 0 {
+		n++
+	}
+	return max(n, 1)
 }

@@ -17,8 +17,10 @@ func TestSoak_sessions(t *testing.T) {
 	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Full)
 }
 
-func TestSoak_outagesForgetful(t *testing.T)  { outages(t, longLoad) }
-func TestSoak_outagesPersistent(t *testing.T) { outages(t, longLoad, "--appendonly", "yes") }
+func TestSoak_outagesForgetful(t *testing.T) { outages(t, longLoad) }
+func TestSoak_outagesPersistent(t *testing.T) {
+	outages(t, longLoad, "--appendonly", "yes", "--appendfsync", "no")
+}
 
 func TestSoak_clusterSessions(t *testing.T) {
 	storetest.RunSessions(t, clusterStore(t, redistest.StartCluster(t)), storetest.Full)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -373,5 +374,17 @@ func (h logHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		*h.seen = append(*h.seen, cmd.String())
 		return next(ctx, cmd)
+	}
+}
+
+// The longest lifetime there is does not wrap around to none.
+func TestStore_forever(t *testing.T) {
+	server := redistest.Start(t)
+	forever := ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(math.MaxInt64)}
+	if err := open(t, server.Addr).Save(t.Context(), "id", forever); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := server.Do("PTTL", "session:id").(int64); left < math.MaxInt64/int64(2*time.Millisecond) {
+		t.Errorf("got %d milliseconds left", left)
 	}
 }

@@ -335,3 +335,24 @@ func wantSame(t *testing.T, got, want any) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }
+
+// A Flask app's secret may be too short for ours, and another cookie come first.
+func TestShow_flaskSecretAmongOthers(t *testing.T) {
+	const short = "a Flask SECRET_KEY, 24 b"
+	h, err := ginsession.New(short, ginsession.WithFlaskCookie())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := "Cookie: csrftoken=abcdefghijklmnopqrstuvwx; session=" + sessiontest.New(t, h, fill).Value
+	if status, out, errs := callWith(short, line, "show"); status != 0 || !strings.Contains(out, "user_id") {
+		t.Errorf("got status %d, %q, %q, want the session", status, out, errs)
+	}
+}
+
+// A value does not command the terminal.
+func TestShow_controlCharacters(t *testing.T) {
+	k := sessiontest.New(t, middleware(t), func(s *ginsession.Session) { s.Set("name", "\u009b31mred\u007f") })
+	if _, out, _ := call(k.Value, "show"); !strings.Contains(out, `\u009b31mred\u007f`) {
+		t.Errorf("got %q, want the control characters escaped", out)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -93,31 +94,47 @@ func showAll(set settings, stdout, stderr io.Writer) int {
 		return statusFailed
 	}
 	var failed []failure
-	out := json.NewEncoder(stdout)
-	out.SetEscapeHTML(false)
-	out.SetIndent("", "  ")
-	status := statusFailed
+	var mistake *ginsession.ConfigError
+	shown := false
 	for _, k := range candidates {
 		found, err := set.open(k)
-		var mistake *ginsession.ConfigError
-		if errors.As(err, &mistake) {
-			_, _ = fmt.Fprintln(stderr, explain(mistake))
-			return statusUsage
+		if err != nil && !errors.As(err, &mistake) { // a short secret may be long enough for the next one, Flask's
+			failed = append(failed, failure{k, err})
 		}
 		if err != nil {
-			failed = append(failed, failure{k, err})
 			continue
 		}
-		if err := out.Encode(found); err != nil {
+		if err := printJSON(stdout, found); err != nil {
 			_, _ = fmt.Fprintf(stderr, "ginsession: printing the session: %v\n", err)
 			return statusFailed
 		}
-		status = 0
+		shown = true
 	}
-	if status != 0 {
-		set.report(stderr, failed)
+	switch {
+	case shown:
+		return 0
+	case mistake != nil:
+		_, _ = fmt.Fprintln(stderr, explain(mistake))
+		return statusUsage
 	}
-	return status
+	set.report(stderr, failed)
+	return statusFailed
+}
+
+// printJSON writes nothing that a terminal obeys: JSON itself lets the control
+// characters from U+007F on pass.
+func printJSON(w io.Writer, v any) error {
+	var b strings.Builder
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	if err := out.Encode(v); err != nil {
+		return err
+	}
+	control := regexp.MustCompile(`[\x{7f}-\x{9f}]`)
+	text := control.ReplaceAllStringFunc(b.String(), func(c string) string { return fmt.Sprintf(`\u%04x`, []rune(c)[0]) })
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 // candidates are the cookies worth trying, under each name that they can have.
