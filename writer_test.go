@@ -1542,3 +1542,19 @@ func TestWriter_twoHeldBackResponses(t *testing.T) {
 		t.Errorf("got %v, want a connection closed by the handler", resp.Status)
 	}
 }
+
+// After a panic nothing more can be put into the cookie, and the session says
+// so to a goroutine that tries.
+func TestWriter_changeAfterPanic(t *testing.T) {
+	r := gin.New()
+	r.Use(recovery(), mustNew(t, secret))
+	var s *ginsession.Session
+	r.GET("/", func(c *gin.Context) {
+		s = ginsession.From(c)
+		panic("the handler's")
+	})
+	do(t, r, http.MethodGet, "/")
+	if s.Set("a", 1); !errors.Is(s.Err(), ginsession.ErrLate) {
+		t.Errorf("got %v, want ErrLate", s.Err())
+	}
+}
