@@ -91,7 +91,7 @@ func (s *Session) Get(key string) any {
 	return v
 }
 
-// Has tells whether key is in the session, be it with a nil value.
+// Has tells whether key is in the session, even if its value is nil.
 func (s *Session) Has(key string) bool {
 	_, ok := s.find(key)
 	return ok
@@ -109,7 +109,7 @@ func (s *Session) Keys() []string {
 	return keys
 }
 
-// Len returns the number of keys.
+// Len returns the number of keys. Flash messages do not count.
 func (s *Session) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -395,8 +395,8 @@ func (s *Session) Destroy() {
 }
 
 // SetPermanent says whether the session outlives the browser window ("remember
-// me"). The default is that of [WithPermanent]: no. It does not make an empty
-// session worth storing.
+// me"). The default is false, or true with [WithPermanent]. It does not make an
+// empty session worth storing, and an idle timeout ends it all the same.
 func (s *Session) SetPermanent(permanent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -416,7 +416,8 @@ func (s *Session) Permanent() bool {
 	return s.content.Permanent
 }
 
-// CreatedAt returns when the session began or was last renewed.
+// CreatedAt returns when the session began or was last renewed, to the
+// nanosecond; in Flask's cookie, the second of its last write.
 func (s *Session) CreatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -436,7 +437,8 @@ func (s *Session) ExpiresAt() time.Time {
 }
 
 // IsNew tells whether nothing was loaded for this request: there was no
-// cookie, or it was not accepted; see [Session.Rejected].
+// cookie, it was not accepted, see [Session.Rejected], or the store did not
+// answer, see [Session.Err].
 func (s *Session) IsNew() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -468,7 +470,8 @@ func (s *Session) ID() string {
 // Rejected returns why the cookie that came was not accepted: [ErrExpired],
 // [ErrInvalid], [ErrUnknown] or [ErrRevoked]. It is nil where none came or one
 // was accepted. A rejected cookie is no error of the request: it gets a fresh
-// session. [WithLogger] tells which check it failed.
+// session. The cookie stays in the browser until that is stored, or
+// [Session.Destroy] is called. [WithLogger] tells which check it failed.
 func (s *Session) Rejected() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -477,7 +480,8 @@ func (s *Session) Rejected() error {
 }
 
 // Err returns the first thing that went wrong with this session in this
-// request, or nil.
+// request, or nil. Where the store does not answer, the handler runs all the
+// same, and getters give zero values; only its response is replaced.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -487,8 +491,8 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// Save commits now, for who wants to hold the error; otherwise it is never
-// needed. On return, the Set-Cookie line, if there is need for one, is among
+// Save commits now, for those who want to handle the error; otherwise it is
+// never needed. On return, the Set-Cookie line, if there is need for one, is among
 // the headers of the response. While the handler runs, Save belongs to the
 // goroutine of the request.
 //

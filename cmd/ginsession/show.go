@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ginsession/ginsession"
 )
@@ -132,7 +133,10 @@ func printJSON(w io.Writer, v any) error {
 		return err
 	}
 	control := regexp.MustCompile(`[\x{7f}-\x{9f}]`)
-	text := control.ReplaceAllStringFunc(b.String(), func(c string) string { return fmt.Sprintf(`\u%04x`, []rune(c)[0]) })
+	text := control.ReplaceAllStringFunc(b.String(), func(c string) string {
+		r, _ := utf8.DecodeRuneInString(c)
+		return fmt.Sprintf(`\u%04x`, r)
+	})
 	_, err := io.WriteString(w, text)
 	return err
 }
