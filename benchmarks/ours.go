@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/redisstore"
@@ -16,12 +15,7 @@ const secret = "a secret of the benchmarks, 32 b" + "and an encryption key, 32 b
 func withFlaskCookie(string) ginsession.Option { return ginsession.WithFlaskCookie() }
 
 func withRedis(addr string) ginsession.Option {
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	store, err := redisstore.New(client)
-	if err != nil {
-		panic(err) // the client is not nil
-	}
-	return ginsession.WithStore(store)
+	return ginsession.WithStore(redisstore.Must(redisstore.Open("redis://" + addr)))
 }
 
 func withMemcached(addr string) ginsession.Option { return ginsession.WithMemcached(addr) }

@@ -172,15 +172,16 @@ func (v *value) String() string { return fmt.Sprintf("(%d bytes)", len(v.bytes))
 // its reply lost.
 var saveScript = redis.NewScript(`
 local there = redis.call('GETRANGE', KEYS[1], 0, 15)
-if there == string.sub(ARGV[1], 1, 16) then
-	return 'saved'
-end
-if there == '' and redis.call('EXISTS', KEYS[1]) == 0 then
+if there ~= ARGV[3] then
+	if there == string.sub(ARGV[1], 1, 16) then
+		return 'saved'
+	end
+	if there ~= '' or redis.call('EXISTS', KEYS[1]) == 1 then
+		return 'taken'
+	end
 	if ARGV[3] then
 		return 'gone'
 	end
-elseif there ~= ARGV[3] then
-	return 'taken'
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'saved'
