@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,6 +195,9 @@ func TestFailover_replicaLags(t *testing.T) {
 		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
 		r := app(t, impatient(t, master.Addr))
 		var cookie string
+		master.Await("the replica is there", func(*redis.Client) bool { // else what is saved is not in what it is sent
+			return strings.Contains(master.Info("slave0"), "state=online")
+		})
 		master.Await("it knows of the replica, and takes a save", func(*redis.Client) (saved bool) {
 			_, _, cookie = get(r, "/set/x", "")
 			return cookie != ""

@@ -172,16 +172,12 @@ func (v *value) String() string { return fmt.Sprintf("(%d bytes)", len(v.bytes))
 // its reply lost.
 var saveScript = redis.NewScript(`
 local there = redis.call('GETRANGE', KEYS[1], 0, 15)
-if there ~= ARGV[3] then
-	if there == string.sub(ARGV[1], 1, 16) then
-		return 'saved'
-	end
-	if there ~= '' or redis.call('EXISTS', KEYS[1]) == 1 then
-		return 'taken'
-	end
-	if ARGV[3] then
-		return 'gone'
-	end
+local missing = there == '' and redis.call('EXISTS', KEYS[1]) == 0
+if missing and ARGV[3] then
+	return 'gone'
+end
+if not missing and there ~= ARGV[3] then
+	return there == string.sub(ARGV[1], 1, 16) and 'saved' or 'taken'
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'saved'
