@@ -798,8 +798,7 @@ func (s *Session) writeHeaders(h http.Header) {
 		}
 	}
 	if s.setCookie != "" && !slices.Contains(h["Set-Cookie"], s.setCookie) {
-		sent := s.sentCookie
-		lines := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return line == sent })
+		lines := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return line == s.sentCookie })
 		h["Set-Cookie"] = s.withLine(lineSetCookie, lines, s.setCookie)
 		s.sentCookie = s.setCookie
 	}

@@ -123,19 +123,11 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 	if s.lookups == maxLookups {
 		return errTooMany
 	}
-	buf := scratches.Get().(*scratch)
-	defer scratches.Put(buf)
-	box, err := seal.AppendBox(buf[:0], value)
+	at, err := v.openID(value)
 	if err != nil {
-		return errSpelling
-	}
-	id, current, err := v.ids.Open(box[len(box):], box, v.bound)
-	if err != nil {
-		return errSeal
+		return err
 	}
 	s.lookups++
-	at := handleOf(string(id))
-	at.recook = !current
 	content, err := v.fetch(ctx, &at)
 	if errors.Is(err, errEnded) {
 		s.at.ended = true
@@ -146,6 +138,23 @@ func (v *serverStorage) load(ctx context.Context, s *Session, value string) erro
 	}
 	s.at, s.content = at, content
 	return nil
+}
+
+// openID gives the handle that a cookie's value stands for.
+func (v *serverStorage) openID(value string) (handle, error) {
+	buf := scratches.Get().(*scratch) // not for as long as the store takes
+	defer scratches.Put(buf)
+	box, err := seal.AppendBox(buf[:0], value)
+	if err != nil {
+		return handle{}, errSpelling
+	}
+	id, current, err := v.ids.Open(box[len(box):], box, v.bound)
+	if err != nil {
+		return handle{}, errSeal
+	}
+	at := handleOf(string(id))
+	at.recook = !current
+	return at, nil
 }
 
 // fetch reads the record at a handle and notes its version there.
@@ -384,7 +393,7 @@ func (v *serverStorage) end(ctx context.Context, at handle) error {
 }
 
 func (v *serverStorage) mark(ctx context.Context, at *handle) error {
-	return v.put(ctx, at, []byte(markEnded), time.Now().Add(markTime))
+	return v.put(ctx, at, v.sealRecord(at, []byte(markEnded)), time.Now().Add(markTime))
 }
 
 // save stores content at a handle: over its version, or, without one, where
@@ -396,17 +405,24 @@ func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Con
 	if content.Empty() {
 		keep = time.Now().Add(markTime)
 	}
-	buf := scratches.Get().(*scratch)
-	defer scratches.Put(buf)
-	err := v.put(ctx, at, content.Append(buf[:0]), keep)
+	err := v.put(ctx, at, v.sealContent(at, content), keep)
 	if err == nil {
 		at.version = nil // only a load tells
 	}
 	return err
 }
 
-func (v *serverStorage) put(ctx context.Context, at *handle, plaintext []byte, expires time.Time) error {
-	data := v.records.Seal(nil, plaintext, v.boundRecord(at))
+func (v *serverStorage) sealContent(at *handle, content *codec.Container) []byte {
+	buf := scratches.Get().(*scratch) // not for as long as the store takes
+	defer scratches.Put(buf)
+	return v.sealRecord(at, content.Append(buf[:0]))
+}
+
+func (v *serverStorage) sealRecord(at *handle, plaintext []byte) []byte {
+	return v.records.Seal(nil, plaintext, v.boundRecord(at))
+}
+
+func (v *serverStorage) put(ctx context.Context, at *handle, data []byte, expires time.Time) error {
 	err := v.store.Save(ctx, at.name, Record{Data: data, Expires: expires, Version: at.version})
 	if err == nil || lost(err) || errors.Is(err, ErrTooLarge) {
 		return err

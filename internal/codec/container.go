@@ -170,7 +170,7 @@ const (
 
 const (
 	maxPacked    = 32 // entries; to look up a key among more takes longer than to unpack them
-	firstEntries = 4  // that there is room for at first; a log-in saves 2 of 12 allocations
+	firstEntries = 4  // that there is room for at first; a log-in saves 1 of 11 allocations
 )
 
 var errDamaged = errors.New("codec: not a session container")
