@@ -44,12 +44,13 @@ func measureLoads(running servers, rounds int, slice time.Duration) ([]*load, er
 	defer func() { _ = os.RemoveAll(dir) }()
 	loads := []*load{{Variant: variants[0], Path: pathUntouched}}
 	for _, v := range running.available() {
-		if v.storage == inCookie && v.library != ours && v.library != contrib || v.storage == inFlask {
+		if v.library != ours && v.library != contrib || v.storage == inFlask {
 			continue
 		}
-		if v.library == ours || v.library == contrib {
-			loads = append(loads, &load{Variant: v, Path: pathRead}, &load{Variant: v, Path: pathWrite})
+		if v.server == "" { // with one, a request that asks it nothing is the same
+			loads = append(loads, &load{Variant: v, Path: pathUntouched})
 		}
+		loads = append(loads, &load{Variant: v, Path: pathRead}, &load{Variant: v, Path: pathWrite})
 	}
 	defer func() {
 		for _, l := range loads {
