@@ -250,7 +250,7 @@ func (s *memcachedServer) guarded(fn func() error) error {
 		return errStalled
 	}
 	err := fn()
-	s.stall.note(timedOut(err))
+	s.stall.note(err != nil && timedOut(err)) // to find out costs a write 4 of 30 allocations
 	return err
 }
 

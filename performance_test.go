@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -34,57 +33,66 @@ func setStandard(s *ginsession.Session) {
 }
 
 // shapes are what a request does to a standard session, and how much it may
-// allocate for that.
+// allocate for that: with a cookie, and with a store in memory, which allocates
+// too. Where stored is 0, every request would find another session there.
 var shapes = []struct {
-	name   string
-	do     func(*gin.Context)
-	fresh  bool // no cookie comes
-	allocs float64
+	name           string
+	do             func(*gin.Context)
+	fresh          bool // no cookie comes
+	cookie, stored float64
 }{
-	{"nothing", func(*gin.Context) {}, false, 3},
+	{"nothing", func(*gin.Context) {}, false, 3, 3},
 	{"read", func(c *gin.Context) {
 		s := ginsession.From(c)
 		_, _ = s.GetInt64("user_id"), s.GetString("name")
-	}, false, 5},
+	}, false, 5, 9},
 	{"write", func(c *gin.Context) {
 		s := ginsession.From(c)
 		s.Set("count", s.GetInt("count")+1)
-	}, false, 7},
+	}, false, 7, 16},
 	{"log in", func(c *gin.Context) {
 		s := ginsession.From(c)
 		s.Renew()
 		s.Set("user_id", int64(12345678))
 		s.Set("name", "Ada Lovelace")
 		s.AddFlash("Welcome back, Ada", "success")
-	}, true, 10},
-	{"add a flash", func(c *gin.Context) { ginsession.From(c).AddFlash("Saved", "success") }, false, 9},
-	{"take the flash", func(c *gin.Context) { ginsession.From(c).Flashes() }, false, 9},
-	{"set all", func(c *gin.Context) { setStandard(ginsession.From(c)) }, true, 20},
+	}, true, 10, 20},
+	{"add a flash", func(c *gin.Context) { ginsession.From(c).AddFlash("Saved", "success") }, false, 9, 0},
+	{"take the flash", func(c *gin.Context) { ginsession.From(c).Flashes() }, false, 9, 0},
+	{"set all", func(c *gin.Context) { setStandard(ginsession.From(c)) }, true, 20, 32},
 }
 
-// TestAllocations counts what a request costs that has its session in an
-// encrypted cookie. Times are for make bench; these numbers are exact, but not
-// under the race detector, which drops pooled memory at random.
+// TestAllocations counts what a request costs. Times are for make bench; these
+// numbers are exact, but not under the race detector, which drops pooled memory
+// at random.
 func TestAllocations(t *testing.T) {
-	r := newEngine(t)
-	r.GET("/fill", func(c *gin.Context) { setStandard(ginsession.From(c)) })
-	cookie := do(t, r, http.MethodGet, "/fill").Header().Get("Set-Cookie")
 	for _, shape := range shapes {
-		path := "/" + strings.ReplaceAll(shape.name, " ", "-")
-		r.GET(path, shape.do)
-		request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
-		if !shape.fresh {
-			request.Header.Set("Cookie", cookie)
+		if got := allocations(t, shape.do, shape.fresh); got != shape.cookie {
+			t.Errorf("%s, encrypted cookie: got %v allocations, want %v", shape.name, got, shape.cookie)
 		}
-		w := noWriter{http.Header{}}
-		got := testing.AllocsPerRun(1000, func() {
-			clear(w.header)
-			r.ServeHTTP(w, request)
-		})
-		if got != shape.allocs {
-			t.Errorf("%s: got %v allocations, want %v", shape.name, got, shape.allocs)
+		if shape.stored == 0 {
+			continue
+		}
+		if got := allocations(t, shape.do, shape.fresh, ginsession.WithStore(memstore.New())); got != shape.stored {
+			t.Errorf("%s, store: got %v allocations, want %v", shape.name, got, shape.stored)
 		}
 	}
+}
+
+func allocations(t *testing.T, handler gin.HandlerFunc, fresh bool, opts ...ginsession.Option) float64 {
+	t.Helper()
+	r := newEngine(t, opts...)
+	r.GET("/fill", func(c *gin.Context) { setStandard(ginsession.From(c)) })
+	r.GET("/", handler)
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
+	if !fresh {
+		request.Header.Set("Cookie", do(t, r, http.MethodGet, "/fill").Header().Get("Set-Cookie"))
+	}
+	w := noWriter{http.Header{}}
+	return testing.AllocsPerRun(1000, func() {
+		clear(w.header)
+		r.ServeHTTP(w, request)
+	})
 }
 
 // TestSizes weighs the standard session: the value of its cookie, and its

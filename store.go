@@ -60,7 +60,8 @@ type Record struct {
 const maxLookups = 4
 
 const (
-	idSize = 16 // bytes, from crypto/rand
+	idSize   = 16 // bytes, from crypto/rand
+	nameSize = 43 // what [Store] says of an id
 
 	// markTime is how long a renewed or destroyed session leaves a mark behind
 	// for requests that still hold its id. It is longer than they take.
@@ -169,7 +170,8 @@ func (v *serverStorage) fetch(ctx context.Context, at *handle) (codec.Container,
 	at.version = record.Version
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
-	plaintext, _, err := v.records.Open(buf[:0], record.Data, v.boundRecord(at))
+	bound := v.appendBound(buf[:0], at)
+	plaintext, _, err := v.records.Open(bound[len(bound):], record.Data, bound)
 	if err != nil {
 		return codec.Container{}, errRecord
 	}
@@ -393,7 +395,8 @@ func (v *serverStorage) end(ctx context.Context, at handle) error {
 }
 
 func (v *serverStorage) mark(ctx context.Context, at *handle) error {
-	return v.put(ctx, at, v.sealRecord(at, []byte(markEnded)), time.Now().Add(markTime))
+	record := v.sealRecord(at, func(dst []byte) []byte { return append(dst, markEnded...) })
+	return v.put(ctx, at, record, time.Now().Add(markTime))
 }
 
 // save stores content at a handle: over its version, or, without one, where
@@ -405,21 +408,19 @@ func (v *serverStorage) save(ctx context.Context, at *handle, content *codec.Con
 	if content.Empty() {
 		keep = time.Now().Add(markTime)
 	}
-	err := v.put(ctx, at, v.sealContent(at, content), keep)
+	err := v.put(ctx, at, v.sealRecord(at, content.Append), keep)
 	if err == nil {
 		at.version = nil // only a load tells
 	}
 	return err
 }
 
-func (v *serverStorage) sealContent(at *handle, content *codec.Container) []byte {
+// sealRecord gives the record that holds what appendPlaintext appends.
+func (v *serverStorage) sealRecord(at *handle, appendPlaintext func(dst []byte) []byte) []byte {
 	buf := scratches.Get().(*scratch) // not for as long as the store takes
 	defer scratches.Put(buf)
-	return v.sealRecord(at, content.Append(buf[:0]))
-}
-
-func (v *serverStorage) sealRecord(at *handle, plaintext []byte) []byte {
-	return v.records.Seal(nil, plaintext, v.boundRecord(at))
+	bound := v.appendBound(buf[:0], at)
+	return v.records.Seal(nil, appendPlaintext(bound[len(bound):]), bound)
 }
 
 func (v *serverStorage) put(ctx context.Context, at *handle, data []byte, expires time.Time) error {
@@ -441,10 +442,11 @@ func (v *serverStorage) cookieFor(s *Session) (string, error) {
 	return v.m.cookie.set(seal.AppendText(nil, box), s.maxAge(s.content.Created.Add(v.m.Lifetime)))
 }
 
-// boundRecord binds a record to its id and to the cookie's name: whoever can
-// write to the store cannot hand one session's record to another.
-func (v *serverStorage) boundRecord(at *handle) []byte {
-	return []byte(purposeRecord + "\x00" + v.m.Name + "\x00" + at.id)
+// appendBound appends what binds a record to its id and to the cookie's name:
+// whoever can write to the store cannot hand one session's record to another.
+func (v *serverStorage) appendBound(dst []byte, at *handle) []byte {
+	dst = append(append(dst, purposeRecord+"\x00"...), v.m.Name...)
+	return append(append(dst, 0), at.id...)
 }
 
 func newHandle() handle {
@@ -455,7 +457,7 @@ func newHandle() handle {
 
 func handleOf(id string) handle {
 	sum := sha256.Sum256([]byte(id))
-	return handle{id: id, name: base64.RawURLEncoding.EncodeToString(sum[:])}
+	return handle{id: id, name: string(base64.RawURLEncoding.AppendEncode(make([]byte, 0, nameSize), sum[:]))}
 }
 
 // lost tells whether a save failed because the record is not what it was.
@@ -474,7 +476,7 @@ func unavailable(err error) error {
 type retry struct {
 	turn  chan struct{}
 	mine  bool
-	until time.Time
+	until time.Time // zero until the first conflict
 	pause time.Duration
 }
 
@@ -483,13 +485,14 @@ const (
 	maxPause      = 10 * time.Millisecond
 )
 
-func (v *serverStorage) newRetry(at *handle) *retry {
-	return &retry{turn: v.turns[at.id[0]], until: time.Now().Add(maxContention)}
-}
+func (v *serverStorage) newRetry(at *handle) retry { return retry{turn: v.turns[at.id[0]]} }
 
 // wait waits for its turn, and then, each time that another process was faster,
 // for a random moment that grows.
 func (r *retry) wait(ctx context.Context, cause error) error {
+	if r.until.IsZero() {
+		r.until = time.Now().Add(maxContention)
+	}
 	timer := time.NewTimer(time.Until(r.until))
 	turn := r.turn
 	if r.mine {
