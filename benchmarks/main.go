@@ -72,6 +72,7 @@ func measureAll(p *plan) (r *report, err error) {
 		do   func() error
 	}{
 		{"shapes", func() error { r.Table, err = measureShapes(p.shapes, running); return err }},
+		{"parts", func() error { r.Parts, err = measureParts(p.shapes); return err }},
 		{"client", func() error { r.Client, err = compareClient(p.shapes, running); return err }},
 		{"round trips", func() error { r.Trips, err = countRoundTrips(running); return err }},
 		{"whole servers", func() error { r.Loads, err = measureLoads(running, p.loads.Rounds, p.loads.Slice); return err }},

@@ -26,6 +26,7 @@ type report struct {
 	Rounds   int // of the loads
 	Slice    time.Duration
 	Table    *table
+	Parts    []*part
 	Client   []*comparison
 	Trips    []roundTrips
 	Loads    []*load

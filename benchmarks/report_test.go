@@ -103,6 +103,9 @@ func TestReport_render(t *testing.T) {
 			t.Errorf("no line with %q in\n%s", want, text)
 		}
 	}
+	if !strings.Contains(text, "| gin alone | 0.10 |\n") {
+		t.Errorf("no parts of a read in\n%s", text)
+	}
 	if strings.Contains(text, " \n") || strings.Contains(text, "<no value>") {
 		t.Error("a line ends with a space, or a value is missing")
 	}
@@ -144,6 +147,7 @@ func testReport(t *testing.T) *report {
 	return &report{
 		Env: &environment{Date: "2026-01-02", Cores: 2}, Method: method{Rounds: 3, Slice: time.Second}, Rounds: 5, Slice: time.Second,
 		Table:   testTable(),
+		Parts:   []*part{{"gin alone", us(0.1, 0)}},
 		Client:  []*comparison{{"read", "`Get`", 10, 8}},
 		Trips:   []roundTrips{{memcached, []float64{0, 1, 2, 1, 4}}},
 		Missing: []string{redisServer},

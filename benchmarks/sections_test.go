@@ -22,6 +22,20 @@ func TestMeasureShapes(t *testing.T) {
 	}
 }
 
+// TestMeasureParts wants every step measured. A step that does not do its work
+// is an error.
+func TestMeasureParts(t *testing.T) {
+	parts, err := measureParts(short)
+	if err != nil || len(parts) != 6 {
+		t.Fatalf("got %v, %v", parts, err)
+	}
+	for _, p := range parts {
+		if p.Micro() <= 0 {
+			t.Errorf("%s: got %v µs", p.About, p.Micro())
+		}
+	}
+}
+
 func TestCompareClient(t *testing.T) {
 	client, err := compareClient(short, startMemcached(t))
 	if err != nil || len(client) != 2 || client[0].Ours <= 0 || client[1].Bare <= 0 {
