@@ -225,8 +225,12 @@ func walkable(t reflect.Type, depth int) bool {
 
 func spellsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
-	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) ||
-		p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
+	return marshalsItself(t) || p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
+}
+
+func marshalsItself(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler)
 }
 
 // foreign lets encoding/json spell a value; a dict in it that looks like a tag
@@ -235,6 +239,9 @@ func foreign(rv reflect.Value) (any, error) {
 	addressable := reflect.New(rv.Type()) // else methods of the pointer are not found
 	addressable.Elem().Set(rv)
 	raw, err := marshal(addressable.Interface())
+	if err == nil && (!utf8.ValidString(raw) || strings.Contains(raw, `\ufffd`) && holdsInvalid(rv)) {
+		err = errUTF8
+	}
 	if err != nil || !mayHoldTag(raw) {
 		return json.RawMessage(raw), err
 	}
@@ -243,6 +250,40 @@ func foreign(rv reflect.Value) (any, error) {
 		return nil, err
 	}
 	return mapTree(tree, func(dict map[string]any) (any, error) { return escape(dict), nil })
+}
+
+// holdsInvalid finds text that is not UTF-8. encoding/json puts U+FFFD in its
+// place without a word, spelled as no text of UTF-8 is.
+func holdsInvalid(rv reflect.Value) bool {
+	if !rv.IsValid() || marshalsItself(rv.Type()) {
+		return false
+	}
+	switch rv.Kind() {
+	case reflect.String:
+		return !utf8.ValidString(rv.String())
+	case reflect.Pointer, reflect.Interface:
+		return holdsInvalid(rv.Elem())
+	case reflect.Slice, reflect.Array:
+		for i := range rv.Len() {
+			if holdsInvalid(rv.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for iter := rv.MapRange(); iter.Next(); {
+			if holdsInvalid(iter.Key()) || holdsInvalid(iter.Value()) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range rv.NumField() {
+			field := rv.Type().Field(i)
+			if (field.IsExported() || field.Anonymous) && field.Tag.Get("json") != "-" && holdsInvalid(rv.Field(i)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mayHoldTag is quick to tell that no dict in raw has a tag for its key. Only
@@ -513,7 +554,7 @@ func Float(raw string) (float64, bool) {
 
 // float reads a number that is spelled with a fraction or an exponent.
 func float(raw string) (float64, bool) {
-	if !strings.ContainsAny(raw, ".e") {
+	if !strings.ContainsAny(raw, ".eE") {
 		return 0, false
 	}
 	return Float(raw)

@@ -594,7 +594,7 @@ func TestInto_alsoOfTheType(t *testing.T) {
 		dst  any
 		want any
 	}{
-		{`3.0`, new(int), 3}, {`3.0`, new(int64), int64(3)}, {`3.0`, new(uint64), uint64(3)}, {`1e3`, new(int), 1000}, {`-0.0`, new(int), 0},
+		{`3.0`, new(int), 3}, {`3.0`, new(int64), int64(3)}, {`3.0`, new(uint64), uint64(3)}, {`1e3`, new(int), 1000}, {`1E3`, new(uint64), uint64(1000)}, {`-0.0`, new(int), 0},
 		{`-9223372036854775808.0`, new(int64), int64(math.MinInt64)}, {`18446744073709549568.0`, new(uint64), uint64(18446744073709549568)},
 		{`1.9`, new(float64), 1.9}, {`1e9`, new(int), 1_000_000_000}, {`3`, new(float64), 3.0}, {`3`, new(float32), float32(3)}, {`123456789012345678901234567890`, new(float64), 123456789012345678901234567890.0},
 		{`1267650600228229401496703205376`, new(big.Int), *hugeInt},
@@ -756,4 +756,37 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q: got %#v, %v, want %#v", raw, w, err, v)
 		}
 	})
+}
+
+type line struct {
+	Article string
+	hidden  string
+	Not     string `json:"-"`
+}
+
+type spelled string
+
+func (s spelled) MarshalJSON() ([]byte, error) { return []byte(`"` + s + `"`), nil }
+
+// Text that is not UTF-8 is refused wherever it is, and the character that
+// encoding/json would put in its place is not.
+func TestEncode_invalidText(t *testing.T) {
+	bad := "\xff"
+	for name, v := range map[string]any{
+		"string": bad, "struct": line{Article: bad}, "list": []line{{Article: "a"}, {Article: bad}}, "array": [1]string{bad},
+		"map": map[int]string{1: bad}, "keys": map[string]line{bad: {}}, "pointer": &line{Article: bad}, "interface": struct{ V any }{[]string{bad}},
+		"embedded": struct{ line }{line{Article: bad}}, "raw": json.RawMessage(`"` + bad + `"`), "marshaler": spelled(bad),
+	} {
+		if raw, err := codec.Encode(v); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("%s: got %q, %v, want an error", name, raw, err)
+		}
+	}
+	for name, v := range map[string]any{
+		"character": line{Article: "\ufffd"}, "hidden": line{hidden: bad, Not: bad, Article: `\ufffd`}, "raw": json.RawMessage(`"\ufffd"`),
+		"marshaler": struct{ A, B any }{spelled(`\ufffd`), "x"}, "nil": struct{ P *line }{},
+	} {
+		if _, err := codec.Encode(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
