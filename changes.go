@@ -69,7 +69,11 @@ func (d *changes) apply(c *codec.Container) error {
 			return err
 		}
 	}
-	c.DeleteFlashes(func(f codec.Flash) bool { return slices.Contains(d.taken, f.ID) })
+	taken := map[uint64]bool{}
+	for _, id := range d.taken {
+		taken[id] = true
+	}
+	c.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
 	c.AddFlashes(d.added...)
 	return nil
 }

@@ -1,7 +1,9 @@
 package ginsession
 
 import (
+	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/ginsession/ginsession/internal/codec"
 )
@@ -34,6 +36,9 @@ func (s *Session) AddFlash(message any, category string) {
 		message = err.Error()
 	}
 	raw, err := s.encode("flash", message)
+	if err == nil && !utf8.ValidString(category) {
+		err = fmt.Errorf("%w: the flash category %q is not valid UTF-8", ErrValue, category)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
@@ -70,8 +75,12 @@ func (s *Session) Flashes(categories ...string) []Flash {
 			shown = append(shown, Flash{message, f.Category})
 		}
 	}
+	seen := map[uint64]bool{}
+	for _, f := range s.seen {
+		seen[f.ID] = true
+	}
 	s.content.DeleteFlashes(func(f codec.Flash) bool {
-		if !wanted(f) || !slices.ContainsFunc(s.seen, func(g codec.Flash) bool { return g.ID == f.ID }) {
+		if !wanted(f) || !seen[f.ID] {
 			return false
 		}
 		s.did.take(f.ID)

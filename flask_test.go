@@ -895,3 +895,22 @@ func noise(n int) []byte {
 	}
 	return b
 }
+
+// Reading many flashes takes as long as parsing them, and no longer.
+func TestFlask_manyFlashes(t *testing.T) {
+	r := newEngine(t, ginsession.WithFlaskCookie())
+	n := 0
+	r.GET("/read", func(c *gin.Context) { n = len(ginsession.From(c).Flashes()) })
+	r.GET("/parse", func(c *gin.Context) { ginsession.From(c).Len() })
+	const count = 40_000
+	text := `{"_flashes":[` + strings.TrimSuffix(strings.Repeat(`{" t":["message","x"]},`, count), ",") + `]}`
+	k := &http.Cookie{Name: "session", Value: ginsession.SignFlask(secret, text, time.Now())}
+	took := func(path string) time.Duration {
+		begin := time.Now()
+		do(t, r, http.MethodGet, path, k)
+		return time.Since(begin)
+	}
+	if parse, read := took("/parse"), took("/read"); n != count || read > 6*parse {
+		t.Errorf("%d flashes took %v, parsing them %v", n, read, parse)
+	}
+}

@@ -1,6 +1,7 @@
 package ginsession
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -98,40 +99,69 @@ type storage interface {
 // handle is a request's way through the middleware.
 func (m *manager) handle(c *gin.Context) {
 	// 1. One session a request, however often the middleware is mounted.
-	if m.isMounted(c) {
+	outer := around(c)
+	if m.isMounted(outer) {
 		c.Next()
 		return
 	}
-	outer := c.Keys[m.contextKey]
 
 	// 2. Nothing is read yet; the session remembers where from.
-	s := newSession(m, c)
-	c.Set(m.contextKey, s)
+	s := newSession(m, c, outer)
+	s.mount(c)
 	c.Writer = &s.writer
 
 	// 3. Whatever happens, gin gets its writer back: it writes the bodies of
 	// 404 and 405 after the last middleware, and Recovery writes its page.
-	defer m.leave(c, s, outer)
+	defer s.leave(c)
 	c.Next()
 
 	// 4. Commit, then let go of what was held back. A panic never comes here.
 	s.writer.finish()
 }
 
-func (m *manager) leave(c *gin.Context, s *Session, outer any) {
-	s.writer.leave()
-	s.log.write(c, s)
-	if outer != nil {
-		c.Set(m.contextKey, outer)
+// ownKeys is where the [gin.Context] has the latest session under a key of the
+// app's own, which may be any, or one that is hidden no more. The map of its
+// keys belongs to gin: another goroutine may be setting one.
+type ownKeys struct{}
+
+func (s *Session) mount(c *gin.Context) {
+	c.Set(s.m.contextKey, s)
+	if s.m.contextKey != any(Key) {
+		c.Set(ownKeys{}, s)
 	}
 }
 
-// isMounted tells whether this very middleware has a session under way in the
-// request. Two that share a cookie would overwrite each other's sessions.
-func (m *manager) isMounted(c *gin.Context) bool {
-	for _, value := range c.Keys {
-		s, ok := value.(*Session)
-		if !ok || s.over.Load() {
+func (s *Session) leave(c *gin.Context) {
+	s.writer.leave()
+	s.log.write(c, s)
+	for o := s.outer; o != nil; o = o.outer {
+		if o.m.contextKey == s.m.contextKey {
+			c.Set(s.m.contextKey, o) // it was hidden
+			c.Set(ownKeys{}, s)      // and s is not to be lost
+			return
+		}
+	}
+}
+
+// around returns the innermost session that the request has so far, or nil.
+func around(c *gin.Context) *Session {
+	common, _ := c.Get(Key)
+	own, _ := c.Get(ownKeys{})
+	a, _ := common.(*Session)
+	b, _ := own.(*Session)
+	for s := b; s != nil; s = s.outer {
+		if s == a {
+			return b
+		}
+	}
+	return cmp.Or(a, b)
+}
+
+// isMounted tells whether this very middleware has a session under way among s
+// and those around it. Two that share a cookie would overwrite each other's.
+func (m *manager) isMounted(s *Session) bool {
+	for ; s != nil; s = s.outer {
+		if s.over.Load() {
 			continue
 		}
 		if s.m == m {

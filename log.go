@@ -1,6 +1,7 @@
 package ginsession
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"slices"
@@ -129,7 +130,7 @@ func (l *log) line(c *gin.Context, s *Session) (level slog.Level, message string
 	if s.state == nil {
 		return 0, "", nil
 	}
-	attrs = []slog.Attr{slog.String("cookie", s.m.Name), slog.String("request", c.Request.Method+" "+c.FullPath())}
+	attrs = []slog.Attr{slog.String("cookie", s.m.Name), slog.String("request", c.Request.Method+" "+cmp.Or(c.FullPath(), "(no route)"))}
 	if l.done.any() {
 		level, message = slog.LevelInfo, "session changed"
 	}

@@ -321,3 +321,14 @@ func TestLog_keepsSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A request that no route is for has a name all the same.
+func TestLog_noRoute(t *testing.T) {
+	opt, lines := logTo()
+	r := newEngine(t, opt)
+	r.NoRoute(set)
+	do(t, r, http.MethodGet, "/nowhere")
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], `request="GET (no route)"`) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -250,7 +250,14 @@ func (s *memcachedServer) guarded(fn func() error) error {
 		return errStalled
 	}
 	err := fn()
-	s.stall.note(err != nil && timedOut(err)) // to find out costs a write 4 of 30 allocations
+	if err == nil {
+		s.stall.note(false)
+		return nil
+	}
+	s.stall.note(timedOut(err))
+	if unanswered(err) {
+		err = fmt.Errorf("memcached does not answer: %w", err)
+	}
 	return err
 }
 
@@ -267,6 +274,13 @@ func answerLost(err error) bool {
 		return op.Op != "dial"
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || timedOut(err) && !dialTimedOut(err)
+}
+
+// unanswered tells whether the server could not be asked or did not answer, as
+// opposed to what it answered.
+func unanswered(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || answerLost(err) || dialTimedOut(err)
 }
 
 func timedOut(err error) bool {

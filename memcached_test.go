@@ -280,8 +280,8 @@ func TestMemcached_down(t *testing.T) {
 		t.Fatalf("the error handler ran %d times, want 4", len(seen))
 	}
 	var cause *net.OpError
-	if err := seen[0]; !errors.Is(err, ginsession.ErrUnavailable) || !errors.As(err, &cause) {
-		t.Errorf("got %v, want ErrUnavailable with its cause", err)
+	if err := seen[0]; !errors.Is(err, ginsession.ErrUnavailable) || !errors.As(err, &cause) || !strings.Contains(err.Error(), "memcached does not answer") {
+		t.Errorf("got %v, want ErrUnavailable with its cause, of memcached", err)
 	}
 	server.Restart()
 	wantBody(t, newBrowser(r), "/set/a/1", http.StatusOK, "set")

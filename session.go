@@ -31,6 +31,7 @@ import (
 // Flask's form of the cookie needs.
 type Session struct {
 	m       *manager
+	outer   *Session // the one around it in this request, or nil
 	request *http.Request
 	writer  writer
 	log     *log        // nil: nothing is logged
@@ -75,8 +76,8 @@ type state struct {
 	readOnly     bool // it is shown to [WithValidator]
 }
 
-func newSession(m *manager, c *gin.Context) *Session {
-	s := &Session{m: m, request: c.Request, log: m.newLog()}
+func newSession(m *manager, c *gin.Context, outer *Session) *Session {
+	s := &Session{m: m, outer: outer, request: c.Request, log: m.newLog()}
 	s.writer.enter(s, c)
 	return s
 }
@@ -304,7 +305,7 @@ func (s *Session) update(key string, fn func(old string, found bool) (string, er
 		s.refuse(err)
 		return
 	}
-	if found && old == raw {
+	if found && old == raw && !s.did.updates(key) {
 		return
 	}
 	s.content.Set(key, raw)
@@ -373,7 +374,7 @@ func (s *Session) Renew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load()
-	s.content.Created = time.Now()
+	s.content.Created, s.content.Expires = time.Now(), time.Time{}
 	s.renewed = true
 	s.change()
 }
@@ -433,6 +434,9 @@ func (s *Session) ExpiresAt() time.Time {
 	if s.content.Expires.IsZero() {
 		return s.m.expiry(s.content.Created)
 	}
+	if end := s.content.Created.Add(s.m.Lifetime); end.Before(s.content.Expires) {
+		return end // the lifetime was longer when it was saved
+	}
 	return s.content.Expires
 }
 
@@ -480,14 +484,16 @@ func (s *Session) Rejected() error {
 }
 
 // Err returns the first thing that went wrong with this session in this
-// request, or nil. Where the store does not answer, the handler runs all the
-// same, and getters give zero values; only its response is replaced.
+// request, or nil. It reads the session if nothing has, for so it learns
+// whether the store answers; where it does not, the handler runs all the same,
+// and getters give zero values; only its response is replaced.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == nil {
-		return nil
+	if s.state == nil && s.over.Load() {
+		return nil // nobody has used it
 	}
+	s.load()
 	return s.err
 }
 
@@ -563,7 +569,7 @@ func (s *Session) load() {
 			s.came, s.held = !s.content.Empty(), true
 			return
 		}
-		if s.broken != nil {
+		if s.enough() {
 			break
 		}
 	}
@@ -575,7 +581,7 @@ func (s *Session) load() {
 // migrate takes over the session in the first Flask cookie that is good, for
 // [WithFlaskMigration].
 func (s *Session) migrate() bool {
-	if s.m.flask == nil {
+	if s.m.flask == nil || s.enough() {
 		return false
 	}
 	for value := range s.m.flaskCookie.values(s.request.Header) {
@@ -583,12 +589,16 @@ func (s *Session) migrate() bool {
 			s.came, s.migrated = !s.content.Empty(), true
 			return true
 		}
-		if s.broken != nil {
+		if s.enough() {
 			break
 		}
 	}
 	return false
 }
+
+// enough tells whether no more cookies are opened: nobody knows what they stand
+// for, or the validator has refused as many as it is asked about.
+func (s *Session) enough() bool { return s.broken != nil || s.asked == maxLookups }
 
 // accept tells whether a cookie's session counts, once a storage has loaded it.
 // Where it does not, accept notes why, and nothing of that session is left.
@@ -620,16 +630,14 @@ func (s *Session) validate() error {
 	if s.m.validator == nil || s.content.Empty() {
 		return nil
 	}
-	if s.asked == maxLookups {
-		return errTooMany
-	}
 	s.asked++
-	content := s.content
-	s.content, s.broken = codec.Container{}, errValidator
+	content, failed := s.content, s.err
+	s.content, s.broken = s.m.fresh(), errValidator
+	s.fail(errValidator)
 	shown := &Session{m: s.m, request: s.request}
 	shown.state = &state{content: content.Clone(), at: s.at, came: true, held: true, readOnly: true}
 	valid, err := s.m.validator(context.WithoutCancel(s.request.Context()), shown)
-	s.content, s.broken = content, nil
+	s.content, s.broken, s.err = content, nil, failed
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: WithValidator: %w", ErrUnavailable, err)
@@ -734,7 +742,7 @@ func (s *Session) store() error {
 	if err != nil && !ended {
 		return err
 	}
-	if line != "" {
+	if line != "" || ended { // what an earlier Save has put there is over, too
 		s.setCookie = line
 	}
 	s.leaveFlask()
@@ -788,7 +796,7 @@ func (s *Session) writeHeaders(h http.Header) {
 		return
 	}
 	s.addVary(h)
-	if s.setCookie == "" && !s.migratedAway {
+	if s.setCookie == "" && s.sentCookie == "" && !s.migratedAway {
 		return
 	}
 	before := len(h["Set-Cookie"])
@@ -797,13 +805,29 @@ func (s *Session) writeHeaders(h http.Header) {
 			h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), expire)
 		}
 	}
-	if s.setCookie != "" && !slices.Contains(h["Set-Cookie"], s.setCookie) {
-		lines := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return line == s.sentCookie })
-		h["Set-Cookie"] = s.withLine(lineSetCookie, lines, s.setCookie)
-		s.sentCookie = s.setCookie
-	}
+	s.writeCookie(h)
 	if (s.setCookie != "" || len(h["Set-Cookie"]) > before) && len(h["Cache-Control"]) == 0 {
 		h["Cache-Control"] = s.withLine(lineCacheControl, nil, "no-store")
+	}
+}
+
+// writeCookie puts the line of the last commit in the place of that of an
+// earlier one.
+func (s *Session) writeCookie(h http.Header) {
+	lines := h["Set-Cookie"]
+	if s.setCookie != "" && slices.Contains(lines, s.setCookie) {
+		return
+	}
+	if s.sentCookie != "" {
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie })
+	}
+	if s.setCookie != "" {
+		lines = s.withLine(lineSetCookie, lines, s.setCookie)
+	}
+	if s.sentCookie = s.setCookie; len(lines) > 0 {
+		h["Set-Cookie"] = lines
+	} else {
+		delete(h, "Set-Cookie")
 	}
 }
 

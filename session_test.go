@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -19,6 +20,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // visitor is a browser whose every request runs a function on its session.
@@ -931,5 +933,85 @@ func TestSession_twoSideBySide(t *testing.T) {
 	}
 	if got, want := b.get("/get").Body.String(), "ann tea [who] [item]"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestErr_reads: whoever asks Err first learns that the store does not answer,
+// and a request that is over reads nothing more.
+func TestErr_reads(t *testing.T) {
+	store := &counted{Store: memstore.New()}
+	r := gin.New()
+	var after *ginsession.Session
+	r.Use(func(c *gin.Context) { // outside
+		if c.Next(); after != nil && after.Err() != nil {
+			t.Errorf("after the request: %v", after.Err())
+		}
+	}, newSessions(t, ginsession.WithStore(store)))
+	r.GET("/set", set)
+	r.GET("/err", func(c *gin.Context) { c.String(http.StatusOK, "%v", ginsession.From(c).Err() != nil) })
+	r.GET("/nothing", func(c *gin.Context) { after = ginsession.From(c) })
+	b := newBrowser(r)
+	b.get("/set")
+	store.down = errors.New("no route to host")
+	if b.get("/nothing"); store.loads != 0 {
+		t.Errorf("got %d loads, want none", store.loads)
+	}
+	after = nil
+	if w := b.get("/err"); w.Code != http.StatusServiceUnavailable || store.loads != 1 {
+		t.Errorf("got %d and %d loads, want 503 and one", w.Code, store.loads)
+	}
+}
+
+// counted is a store that may be down.
+type counted struct {
+	*memstore.Store
+	loads int
+	down  error
+}
+
+func (s *counted) Load(ctx context.Context, id string) (ginsession.Record, error) {
+	if s.loads++; s.down != nil {
+		return ginsession.Record{}, s.down
+	}
+	return s.Store.Load(ctx, id)
+}
+
+// TestExpiresAt_shortenedAndRenewed: it is the end that holds today.
+func TestExpiresAt_shortenedAndRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := func(s *ginsession.Session) time.Duration { return time.Until(s.ExpiresAt()) }
+		long, short := newEngine(t, ginsession.WithLifetime(24*time.Hour)), newEngine(t, ginsession.WithLifetime(time.Hour))
+		long.GET("/", set)
+		short.GET("/", func(c *gin.Context) {
+			s := ginsession.From(c)
+			if got := left(s); got != 50*time.Minute {
+				t.Errorf("got %v, want 50 minutes", got)
+			}
+			if s.Renew(); left(s) != time.Hour {
+				t.Errorf("renewed: got %v, want an hour", left(s))
+			}
+		})
+		b := newBrowser(long)
+		b.get("/")
+		time.Sleep(10 * time.Minute)
+		b.h = short
+		b.get("/")
+	})
+}
+
+// TestAddFlash_category: what cannot be stored is an error at once, wherever
+// sessions are kept.
+func TestAddFlash_category(t *testing.T) {
+	for name, opts := range map[string][]ginsession.Option{"cookie": nil, "Flask": {ginsession.WithFlaskCookie()}} {
+		r := newEngine(t, opts...)
+		r.GET("/", func(c *gin.Context) {
+			s := ginsession.From(c)
+			if s.AddFlash("x", "\xff"); !errors.Is(s.Err(), ginsession.ErrValue) {
+				t.Errorf("%s: got %v, want ErrValue", name, s.Err())
+			}
+		})
+		if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusInternalServerError {
+			t.Errorf("%s: got %d, want 500", name, w.Code)
+		}
 	}
 }

@@ -270,7 +270,8 @@ func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
 		return s.expireCookie(), nil
 	case s.content.Empty():
 		return "", nil // a cookie that leads to nothing does no harm
-	case s.at.emptied, s.at.permanent != s.content.Permanent, s.at.recook && !s.headersGone:
+	case s.at.emptied, s.at.permanent != s.content.Permanent, s.at.recook && !s.headersGone,
+		s.setCookie != "" && !s.headersGone: // what an earlier Save tells it may no longer hold
 		return v.cookieFor(s)
 	}
 	return "", nil
@@ -279,6 +280,7 @@ func (v *serverStorage) changedCookie(s *Session) (line string, err error) {
 // create stores what is in the session under a new id.
 func (v *serverStorage) create(ctx context.Context, s *Session) (line string, err error) {
 	if s.content.Empty() {
+		s.at = handle{} // what comes next begins anew, also where the old one is over
 		return "", nil
 	}
 	if s.headersGone {

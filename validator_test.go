@@ -176,10 +176,41 @@ func TestValidator_panics(t *testing.T) {
 		if s.GetString("who") != "" {
 			t.Error("a session that was not validated shows")
 		}
+		if !errors.Is(s.Err(), ginsession.ErrUnavailable) || s.CreatedAt().IsZero() {
+			t.Errorf("got %v, created %v, want ErrUnavailable", s.Err(), s.CreatedAt())
+		}
 		s.Set("who", "anonymous")
 	})
 	if w.Code != http.StatusServiceUnavailable || len(setCookies(w)) > 0 {
 		t.Errorf("got status %d, cookies %v, want 503 and none", w.Code, setCookies(w))
+	}
+}
+
+// However many cookies come, no more are opened than the validator is asked
+// about: one of Flask's form can hold a mebibyte.
+func TestValidator_manyRefusedCookies(t *testing.T) {
+	asked, refuse := 0, false
+	h := mustNew(t, secret, ginsession.WithFlaskCookie(), ginsession.WithValidator(func(context.Context, *ginsession.Session) (bool, error) {
+		asked++
+		return !refuse, nil
+	}))
+	k := cookieOf(t, h, strings.Repeat("a", 1_000_000))
+	refuse, asked = true, 0
+	cookies := make([]*http.Cookie, 600)
+	for i := range cookies {
+		cookies[i] = k
+	}
+	begin := time.Now()
+	with(t, h, cookies[:4], func(s *ginsession.Session) { s.Keys() })
+	few := time.Since(begin)
+	begin = time.Now()
+	with(t, h, cookies, func(s *ginsession.Session) {
+		if !errors.Is(s.Rejected(), ginsession.ErrRevoked) {
+			t.Errorf("got %v, want ErrRevoked", s.Rejected())
+		}
+	})
+	if many := time.Since(begin); many > 20*few || asked != 8 {
+		t.Errorf("600 cookies took %v, and 4 of them %v; asked %d times, want 8", many, few, asked)
 	}
 }
 

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"iter"
 	"maps"
 	"net"
 	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/gin-gonic/gin"
@@ -23,7 +27,7 @@ type writer struct {
 
 	s     *Session
 	c     *gin.Context // nil once the request is over
-	entry http.Header  // the headers as they were when the middleware was entered
+	aside http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
 
 	stage     stage
 	statusSet bool // by the handler
@@ -31,8 +35,7 @@ type writer struct {
 	status    int  // while holding
 	body      *bytes.Buffer
 
-	err      error       // why the response was replaced
-	detached http.Header // for whoever still sets headers then
+	err error // why the response was replaced
 }
 
 type stage int8
@@ -50,7 +53,10 @@ func (w *writer) enter(s *Session, c *gin.Context) {
 	w.s, w.c = s, c
 	w.status = c.Writer.Status()
 	if h := c.Writer.Header(); len(h) > 0 {
-		w.entry = h.Clone()
+		w.aside = h.Clone()
+	}
+	if w.gone() { // somebody outside has begun the response
+		w.stage, s.headersGone = passing, true
 	}
 }
 
@@ -73,6 +79,7 @@ func (w *writer) finish() {
 func (w *writer) leave() {
 	if w.stage == holding { // a panic: nothing is saved, and nothing of the body leaves
 		w.replace(nil)
+		w.ResponseWriter.WriteHeader(http.StatusInternalServerError) // Recovery sets none for http.ErrAbortHandler
 	}
 	if w.stage == replaced || w.c.Writer == w {
 		w.c.Writer = w.ResponseWriter
@@ -100,13 +107,36 @@ func (w *writer) release() error {
 	return nil
 }
 
-// gone tells whether the headers have left without us, by a second pass through
-// HandleContext. What another session outside holds back has not.
+// releaseEarly releases while the handler goes on, for ever perhaps: an error
+// page does not wait for that.
+func (w *writer) releaseEarly() error {
+	held := w.stage == holding
+	err := w.release()
+	if held && err != nil {
+		_ = http.NewResponseController(w.ResponseWriter).Flush() // where it can
+	}
+	return err
+}
+
+// gone tells whether the headers have left without us: somebody outside has
+// written before, or a second pass through HandleContext. What another session
+// outside holds back has not.
 func (w *writer) gone() bool {
-	if outer, ok := w.ResponseWriter.(*writer); ok && outer.stage == holding {
-		return outer.gone()
+	if held := w.holder(); held != nil {
+		return held.gone()
 	}
 	return w.ResponseWriter.Written()
+}
+
+// holder is the writer of the next session outwards that still holds the
+// response, whatever other middleware is between, or nil.
+func (w *writer) holder() *writer {
+	for o := w.s.outer; o != nil; o = o.outer {
+		if o.writer.stage == holding {
+			return &o.writer
+		}
+	}
+	return nil
 }
 
 func (w *writer) open() {
@@ -114,12 +144,57 @@ func (w *writer) open() {
 	if w.statusSet {
 		w.ResponseWriter.WriteHeader(w.status)
 	}
+	h := w.ResponseWriter.Header()
+	if w.written && !bodyAllowed(w.status) {
+		delete(h, "Content-Length") // gzip's, of what it could not write
+	}
+	if w.written && len(h["Trailer"]) > 0 {
+		w.sendHeaders(h)
+	}
 	if w.body != nil && w.body.Len() > 0 {
-		_, _ = w.ResponseWriter.Write(w.body.Bytes()) // fails where the client has gone
+		w.sendBody(h)
 	} else if w.written {
 		w.ResponseWriter.WriteHeaderNow()
 	}
 	w.drop()
+}
+
+// sendHeaders sends them without the trailers that the handler has set since it
+// wrote; net/http would send these twice.
+func (w *writer) sendHeaders(h http.Header) {
+	trailers := http.Header{}
+	for name := range trailerNames(h) {
+		if lines, ok := h[name]; ok {
+			trailers[name] = lines
+			delete(h, name)
+		}
+	}
+	w.ResponseWriter.WriteHeaderNow()
+	maps.Copy(h, trailers)
+}
+
+// trailerNames are those that the header Trailer declares.
+func trailerNames(h http.Header) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range h["Trailer"] {
+			for name := range strings.SplitSeq(line, ",") {
+				if !yield(http.CanonicalHeaderKey(textproto.TrimString(name))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// sendBody sends as much of the body as was announced; then net/http says that
+// it was too much. All at once, it would send nothing.
+func (w *writer) sendBody(h http.Header) {
+	body := w.body.Bytes()
+	if n, err := strconv.Atoi(h.Get("Content-Length")); err == nil && 0 < n && n < len(body) {
+		_, _ = w.ResponseWriter.Write(body[:n])
+		body = body[n:]
+	}
+	_, _ = w.ResponseWriter.Write(body) // fails where the client has gone
 }
 
 // drop returns the buffer. Its content has been copied or is not wanted.
@@ -137,8 +212,12 @@ func (w *writer) replace(err error) {
 	w.drop()
 	h := w.ResponseWriter.Header()
 	clear(h)
-	maps.Copy(h, w.entry)
+	maps.Copy(h, w.aside)
+	w.aside = http.Header{}
 	w.s.lastHeaders(h) // what an explicit Save has promised the browser
+	for inner := around(w.c); inner != nil && inner != w.s; inner = inner.outer {
+		inner.lastHeaders(h) // it is saved, whatever becomes of this one
+	}
 }
 
 // refuse answers with an error page in place of the handler's response.
@@ -148,11 +227,12 @@ func (w *writer) refuse(err error) {
 	_ = w.c.Error(err)
 	w.c.Abort()
 	status := statusFor(err)
-	w.ResponseWriter.WriteHeader(status) // also where the error handler panics
-	w.writeOutside(w.ResponseWriter, func() {
+	page := &errorPage{ResponseWriter: w.ResponseWriter, status: status, held: w.holder()}
+	defer page.begin() // also where the error handler panics
+	w.writeOutside(page, func() {
 		if handle := w.s.m.errorHandler; handle != nil {
 			handle(w.c, err)
-			if w.ResponseWriter.Written() || w.ResponseWriter.Status() != status {
+			if page.begun || page.status != status {
 				return
 			}
 		}
@@ -160,7 +240,7 @@ func (w *writer) refuse(err error) {
 		w.c.Header("X-Content-Type-Options", "nosniff")
 		w.c.String(status, "%s\n", http.StatusText(status))
 	})
-	w.ResponseWriter.WriteHeaderNow()
+	page.WriteHeaderNow()
 }
 
 // reportLate tells of what went wrong while the handler's response stands. The
@@ -168,7 +248,7 @@ func (w *writer) refuse(err error) {
 func (w *writer) reportLate(err error) {
 	_ = w.c.Error(err)
 	if handle := w.s.m.errorHandler; handle != nil && !errors.Is(err, errEnded) {
-		nowhere := &writer{ResponseWriter: w.ResponseWriter, stage: replaced}
+		nowhere := &writer{ResponseWriter: w.ResponseWriter, stage: replaced, aside: http.Header{}}
 		w.writeOutside(nowhere, func() { handle(w.c, err) })
 	}
 }
@@ -182,27 +262,40 @@ func (w *writer) writeOutside(outside gin.ResponseWriter, fn func()) {
 	fn()
 }
 
-// holds tells whether n more bytes are held back.
-func (w *writer) holds(n int) bool {
+// bodyAllowed is what net/http goes by for final responses (RFC 9110, section
+// 6.4.1).
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// hold tells whether n more bytes are held back, or the status lets none be
+// written.
+func (w *writer) hold(n int) (held bool, err error) {
 	if w.stage != holding {
-		return false
+		return false, nil
+	}
+	if !bodyAllowed(w.status) {
+		w.written = true
+		return true, http.ErrBodyNotAllowed
 	}
 	if w.body == nil {
 		w.body = buffers.Get().(*bytes.Buffer)
 	}
 	if w.body.Len()+n >= maxHeld {
-		return false
+		return false, nil
 	}
 	w.written = true
-	return true
+	return true, nil
 }
 
 // Write implements [http.ResponseWriter].
 func (w *writer) Write(p []byte) (int, error) {
-	if w.holds(len(p)) {
+	if held, err := w.hold(len(p)); err != nil {
+		return 0, err
+	} else if held {
 		return w.body.Write(p)
 	}
-	if err := w.release(); err != nil {
+	if err := w.releaseEarly(); err != nil {
 		return 0, err
 	}
 	if w.stage == replaced {
@@ -213,10 +306,12 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // WriteString implements [gin.ResponseWriter].
 func (w *writer) WriteString(p string) (int, error) {
-	if w.holds(len(p)) {
+	if held, err := w.hold(len(p)); err != nil {
+		return 0, err
+	} else if held {
 		return w.body.WriteString(p)
 	}
-	if err := w.release(); err != nil {
+	if err := w.releaseEarly(); err != nil {
 		return 0, err
 	}
 	if w.stage == replaced {
@@ -230,10 +325,7 @@ func (w *writer) Header() http.Header {
 	if w.stage != replaced {
 		return w.ResponseWriter.Header()
 	}
-	if w.detached == nil {
-		w.detached = http.Header{}
-	}
-	return w.detached
+	return w.aside
 }
 
 // WriteHeader notes the status, as gin's writer does.
@@ -290,7 +382,7 @@ func (w *writer) Flush() { _ = w.FlushError() }
 
 // FlushError is what [http.ResponseController.Flush] calls.
 func (w *writer) FlushError() error {
-	if err := w.release(); err != nil || w.stage == replaced {
+	if err := w.releaseEarly(); err != nil || w.stage == replaced {
 		return err
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
@@ -298,7 +390,7 @@ func (w *writer) FlushError() error {
 
 // Hijack implements [http.Hijacker].
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := w.release(); err != nil {
+	if err := w.releaseEarly(); err != nil {
 		return nil, nil, err
 	}
 	if w.stage == replaced {

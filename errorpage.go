@@ -1,0 +1,88 @@
+package ginsession
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// errorPage is the writer for a page that takes the place of a response. It
+// tells the writer outside one status, with the first that is written, and
+// notices by itself whether anything was: a middleware outside may hold the
+// page back and deny it, or take the first status that it hears for the last.
+type errorPage struct {
+	gin.ResponseWriter // the next one outwards
+
+	status int
+	begun  bool
+	held   *writer // that of a session outside, if it still holds the response
+}
+
+// begin sends the status on. What a session outside holds back may have a body
+// already, and still get it.
+func (p *errorPage) begin() {
+	if p.begun {
+		return
+	}
+	p.begun = true
+	p.ResponseWriter.WriteHeader(p.status)
+	if p.held != nil {
+		p.held.status, p.held.statusSet = p.status, true
+	}
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (p *errorPage) WriteHeader(code int) {
+	switch {
+	case p.begun:
+		p.ResponseWriter.WriteHeader(code)
+	case code > 0:
+		p.status = code
+	}
+}
+
+// Status implements [gin.ResponseWriter].
+func (p *errorPage) Status() int {
+	if p.begun {
+		return p.ResponseWriter.Status()
+	}
+	return p.status
+}
+
+// Written implements [gin.ResponseWriter].
+func (p *errorPage) Written() bool { return p.begun }
+
+// WriteHeaderNow implements [gin.ResponseWriter].
+func (p *errorPage) WriteHeaderNow() {
+	p.begin()
+	p.ResponseWriter.WriteHeaderNow()
+}
+
+// Write implements [http.ResponseWriter].
+func (p *errorPage) Write(b []byte) (int, error) {
+	p.begin()
+	return p.ResponseWriter.Write(b)
+}
+
+// WriteString implements [gin.ResponseWriter].
+func (p *errorPage) WriteString(b string) (int, error) {
+	p.begin()
+	return p.ResponseWriter.WriteString(b)
+}
+
+// Flush implements [http.Flusher].
+func (p *errorPage) Flush() {
+	p.begin()
+	p.ResponseWriter.Flush()
+}
+
+// Hijack implements [http.Hijacker].
+func (p *errorPage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	p.begin()
+	return p.ResponseWriter.Hijack()
+}
+
+// Unwrap lets [http.ResponseController] reach deadlines and full duplex.
+func (p *errorPage) Unwrap() http.ResponseWriter { return p.ResponseWriter }
