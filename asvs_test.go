@@ -74,6 +74,51 @@ func TestASVS_logOut(t *testing.T) {
 	}
 }
 
+// A request that is under way at a log-out and answers last logs a cookie's
+// browser in again, and no store's. An app that notes the moment refuses it.
+func TestASVS_slowRequestAtLogOut(t *testing.T) {
+	reads := func(s *ginsession.Session) { s.Keys() }
+	writes := func(s *ginsession.Session) { s.Set("n", 1) }
+	cookie, store := ginsession.WithPath("/"), ginsession.WithStore(memstore.New())
+	idle := ginsession.WithIdleTimeout(time.Hour)
+	noted := new(since)
+	validator := ginsession.WithValidator(noted.valid)
+	in, out := seen{who: "ann"}, seen{isNew: true}
+	rows := []struct {
+		name string
+		opts []ginsession.Option
+		slow func(*ginsession.Session)
+		want seen
+	}{
+		{"cookie, reads", []ginsession.Option{cookie}, reads, out},
+		{"cookie, writes", []ginsession.Option{cookie}, writes, in},
+		{"cookie with an idle timeout, reads", []ginsession.Option{cookie, idle}, reads, in},
+		{"cookie and validator, writes", []ginsession.Option{cookie, validator}, writes, revoked},
+		{"cookie with an idle timeout and validator, reads", []ginsession.Option{cookie, idle, validator}, reads, revoked},
+		{"store, writes", []ginsession.Option{store}, writes, out},
+		{"store with an idle timeout, reads", []ginsession.Option{store, idle}, reads, out},
+	}
+	for _, row := range rows {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVisitor(t, row.opts...)
+			v.set("who", "ann")
+			time.Sleep(time.Hour / 2)
+			v.visit(func(slow *ginsession.Session) {
+				slow.Keys()
+				v.visit((*ginsession.Session).Destroy)
+				noted.moment = time.Now()
+				row.slow(slow)
+			})
+			var got seen
+			v.visit(func(s *ginsession.Session) { got = seen{s.GetString("who"), s.IsNew(), s.Rejected()} })
+			if got != row.want {
+				t.Errorf("%s: got %+v, want %+v", row.name, got, row.want)
+			}
+		})
+		noted.moment = time.Time{}
+	}
+}
+
 // A cookie can be kept and sent again; a record only by who writes to the
 // store, and then even after a log-out.
 func TestASVS_olderState(t *testing.T) {

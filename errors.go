@@ -19,7 +19,8 @@ var (
 	ErrInvalid = errors.New("ginsession: the session cookie is not one of ours")
 
 	// ErrUnknown: the cookie is genuine, but the store does not hold its
-	// session any more: logged out, renewed, evicted, or lost in a restart.
+	// session any more: logged out, renewed, evicted, lost in a restart, or
+	// expired: a store forgets what is over.
 	ErrUnknown = errors.New("ginsession: the session is not in the store")
 
 	// ErrRevoked: the app's [WithValidator] does not accept the session.

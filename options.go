@@ -188,7 +188,9 @@ func WithContextKey(key string) Option { return func(c *config) { c.ContextKey =
 // WithErrorHandler lets h write the response where a session cannot be read or
 // saved. The handler's own response has been dropped by then, headers and all;
 // where h writes nothing, a plain page with status 503 ([ErrUnavailable]) or
-// 500 follows. h may read the session, but what it changes is not saved.
+// 500 follows. h may read the session, but what it changes is not saved. It
+// must not hand the request on with HandleContext to a page that uses the
+// session.
 //
 // Once headers have left, h still hears of errors, but what it writes goes
 // nowhere. In every case the error is in c.Errors already. The default, nil,
@@ -214,9 +216,10 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 //	})
 //
 // A handler that logs a user out everywhere but here calls [Session.Renew], and
-// then notes [Session.CreatedAt] as the moment. It has nanoseconds: a database
-// that rounds it up would end this session too. The clocks of the app's servers
-// agree. With [WithFlaskCookie] every write moves CreatedAt: keep the time of
+// then notes s.CreatedAt().Truncate(time.Second) as the moment: a database that
+// rounds [Session.CreatedAt] up would end this session too. What began earlier
+// in the same second stays. To log out here too, it notes time.Now(), and then
+// calls [Session.Destroy]. The clocks of the app's servers agree. With [WithFlaskCookie] every write moves CreatedAt: keep the time of
 // the log-in in the session there.
 //
 // It works for cookies too, and is how a copy of one is refused. A session is

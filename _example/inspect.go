@@ -54,7 +54,7 @@ func rejection(err error) string {
 	case errors.Is(err, ginsession.ErrExpired):
 		return "Your session has expired."
 	case errors.Is(err, ginsession.ErrUnknown):
-		return "Your session is over: logged out, or lost on the server."
+		return "Your session is over: logged out, expired, or lost on the server."
 	case errors.Is(err, ginsession.ErrRevoked):
 		return "You were logged out from another browser."
 	default:

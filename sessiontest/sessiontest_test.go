@@ -1,9 +1,14 @@
 package sessiontest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -11,6 +16,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	"github.com/ginsession/ginsession/internal/memstore"
 	"github.com/ginsession/ginsession/sessiontest"
 )
 
@@ -57,6 +63,89 @@ func TestSessions(t *testing.T) {
 				t.Error("without a cookie there is a session")
 			}
 		})
+	}
+}
+
+// The first line of such a response expires Flask's cookie.
+func TestChange_flaskMigration(t *testing.T) {
+	flask := sessiontest.New(t, middleware(t, ginsession.WithFlaskCookie()), func(s *ginsession.Session) { s.Set("user", "Ada") })
+	h := middleware(t, ginsession.WithFlaskMigration(secret))
+	cookie := sessiontest.Change(t, h, flask, func(s *ginsession.Session) { s.Set("cart", 1) })
+	if got := sessiontest.Read(t, h, cookie).Keys(); !slices.Equal(got, []string{"cart", "user"}) || cookie.Name == flask.Name {
+		t.Errorf("got %q, want cart and user in a cookie of ours", got)
+	}
+	if left := sessiontest.Change(t, h, flask, (*ginsession.Session).Destroy); left != nil {
+		t.Error("the browser has a cookie after the log-out")
+	}
+}
+
+func TestRead_afterLogOut(t *testing.T) {
+	h := middleware(t)
+	cookie := sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("user", "Ada") })
+	if s := sessiontest.Read(t, h, sessiontest.Change(t, h, cookie, (*ginsession.Session).Destroy)); !s.IsNew() || s.Rejected() != nil {
+		t.Errorf("a session is left: %q, %v", s.Keys(), s.Rejected())
+	}
+}
+
+// Nothing of what is read is saved, unless that is asked for.
+func TestRead_save(t *testing.T) {
+	h := middleware(t, ginsession.WithStore(memstore.New()))
+	cookie := sessiontest.New(t, h, func(s *ginsession.Session) { s.AddFlash("Welcome", "") })
+	for _, save := range []bool{false, true} {
+		s := sessiontest.Read(t, h, cookie)
+		if len(s.Flashes()) != 1 {
+			t.Fatal("the flash message is not there")
+		}
+		if save {
+			if err := s.Save(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if s := sessiontest.Read(t, h, cookie); len(s.Flashes()) != 0 {
+		t.Error("the flash message is there still")
+	}
+}
+
+// mistakes are what ends a test.
+func mistakes(t *testing.T) map[string]func(*testing.T) {
+	t.Helper()
+	h := middleware(t, ginsession.WithValidator(func(context.Context, *ginsession.Session) (bool, error) {
+		return false, errors.New("no database")
+	}))
+	full := func(s *ginsession.Session) { s.Set("user", "Ada") }
+	cookie := sessiontest.New(t, h, full)
+	return map[string]func(*testing.T){
+		"empty":      func(t *testing.T) { sessiontest.New(t, h, func(*ginsession.Session) {}) },
+		"unsaved":    func(t *testing.T) { sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("f", func() {}) }) },
+		"change":     func(t *testing.T) { sessiontest.Change(t, h, cookie, full) },
+		"read":       func(t *testing.T) { sessiontest.Read(t, h, cookie) },
+		"not one":    func(t *testing.T) { sessiontest.Read(t, func(*gin.Context) {}, cookie) },
+		"of a store": func(t *testing.T) { sessiontest.New(t, middleware(t, ginsession.WithStore(down{})), full) },
+	}
+}
+
+// down is a store that does not answer.
+type down struct{ ginsession.Store }
+
+func (down) Save(context.Context, string, ginsession.Record) error { return errors.New("no server") }
+
+// TestMistakes fails on purpose, in a process of its own, and each time at a
+// line of this file.
+func TestMistakes(t *testing.T) {
+	const child = "SESSIONTEST_MISTAKES"
+	if os.Getenv(child) != "" {
+		for name, mistake := range mistakes(t) {
+			t.Run(name, mistake)
+		}
+		return
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMistakes$", "-test.v")
+	again.Env = append(os.Environ(), child+"=1")
+	out, err := again.CombinedOutput()
+	here := regexp.MustCompile(`(?m)^    +sessiontest_test\.go:\d+: sessiontest: .`).FindAll(out, -1)
+	if want := len(mistakes(t)); err == nil || len(here) != want {
+		t.Errorf("got %v and %d failures at lines of this file, want %d:\n%s", err, len(here), want, out)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/gin-contrib/sessions/memstore" // the page names it
+	_ "github.com/gin-contrib/sessions/memstore" // the page names them
+	_ "github.com/gin-contrib/sessions/redis"
 
 	"github.com/ginsession/ginsession/internal/docstest"
 )
@@ -32,6 +33,7 @@ import (
 	"github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-contrib/sessions/memcached"
 	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-contrib/sessions/redis"
 	"github.com/gin-gonic/gin"
 )
 type Line struct{}
@@ -42,7 +44,7 @@ func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, 
 		if regexp.MustCompile(`^(Path|Domain|Secure|HttpOnly|SameSite|MaxAge):`).MatchString(code) {
 			code = "sessions.Options{" + code + "}"
 		}
-		if !regexp.MustCompile(`(sessions|cookie|memstore|memcached|gob)\.[A-Z]|\bs\.[A-Z].*\(`).MatchString(code) || code == "sessions.Sessions" {
+		if !regexp.MustCompile(`(sessions|cookie|memstore|memcached|redis|gob)\.[A-Z]|\bs\.[A-Z].*\(`).MatchString(code) || code == "sessions.Sessions" {
 			continue
 		}
 		statement, ok := docstest.Statement(code)
