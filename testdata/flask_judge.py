@@ -267,19 +267,15 @@ def client(request):
     app = app_for(request)
     browser = app.test_client()
     name = "session"
+    modern = hasattr(browser, "get_cookie")  # from Werkzeug 2.3
     if request["cookies"]:
-        try:
-            browser.set_cookie(name, request["cookies"][0])
-        except TypeError:  # before Werkzeug 2.3
-            browser.set_cookie("localhost", name, request["cookies"][0])
+        server = () if modern else ("localhost",)
+        browser.set_cookie(*server, name, request["cookies"][0])
     with browser.session_transaction() as session:
         before = describe_session(session)
         session["python"] = "was here"
-    try:
-        cookie = browser.get_cookie(name).value
-    except AttributeError:
-        cookie = next(c.value for c in browser.cookie_jar if c.name == name)
-    return {"before": before, "cookie": cookie}
+    cookie = browser.get_cookie(name) if modern else next(c for c in browser.cookie_jar if c.name == name)
+    return {"before": before, "cookie": cookie.value}
 
 
 COMMANDS = {f.__name__: f for f in (ready, make, read, takes, dump, flashes, client)}
