@@ -263,6 +263,15 @@ func TestResponses_errorPageIsBuffered(t *testing.T) {
 		{"the same status", func(c *gin.Context, _ error) { c.String(500, "sorry") }, 500, "sorry"},
 		{"another status", func(c *gin.Context, _ error) { c.String(413, "too large") }, 413, "too large"},
 		{"a status alone", func(c *gin.Context, _ error) { c.Status(413) }, 413, ""},
+		{"asked", func(c *gin.Context, _ error) {
+			if c.Writer.Written() {
+				t.Error("the page is written before it is")
+			}
+			if c.String(500, "sorry"); !c.Writer.Written() {
+				t.Error("the page is not written")
+			}
+		}, 500, "sorry"},
+		{"flushed first", func(c *gin.Context, _ error) { c.Status(413); c.Writer.Flush(); c.String(200, "too large") }, 413, "too large"},
 		{"flushed", func(c *gin.Context, _ error) { c.String(413, "too "); c.Writer.Flush(); c.String(200, "large") }, 413, "too large"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -246,3 +246,25 @@ func TestTwoSessions_outerFails_oneKey(t *testing.T) {
 		t.Errorf("got %q, want the renewed session", got)
 	}
 }
+
+// Flashes that were shown stay taken where another request was faster, and what
+// it has added stays for later.
+func TestFlashes_takenWhileOthersSave(t *testing.T) {
+	st := newStory(t, func(s *ginsession.Session, other *story) {
+		if got := s.Flashes("error"); len(got) != 1 {
+			t.Errorf("got %d flashes, want 1", len(got))
+		}
+		other.elsewhere("/flash", false)
+	})
+	st.h.(*gin.Engine).GET("/flash", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.AddFlash("wrong", "error")
+		s.AddFlash("right", "")
+	})
+	st.h.(*gin.Engine).GET("/count", func(c *gin.Context) { c.String(http.StatusOK, "%d", len(ginsession.From(c).Flashes())) })
+	st.get("/flash")
+	st.get("/act")
+	if got := st.get("/count").Body.String(); got != "3" {
+		t.Errorf("got %s flashes, want 3: one was taken, and two were added", got)
+	}
+}

@@ -996,6 +996,8 @@ func TestExpiresAt_shortenedAndRenewed(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		b.h = short
 		b.get("/")
+		time.Sleep(10 * time.Minute)
+		b.get("/") // renewed, and written with this lifetime
 	})
 }
 

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -768,6 +769,10 @@ type spelled string
 
 func (s spelled) MarshalJSON() ([]byte, error) { return []byte(`"` + s + `"`), nil }
 
+type hexed string
+
+func (h hexed) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString([]byte(h))), nil }
+
 // Text that is not UTF-8 is refused wherever it is, and the character that
 // encoding/json would put in its place is not.
 func TestEncode_invalidText(t *testing.T) {
@@ -784,6 +789,7 @@ func TestEncode_invalidText(t *testing.T) {
 	for name, v := range map[string]any{
 		"character": line{Article: "\ufffd"}, "hidden": line{hidden: bad, Not: bad, Article: `\ufffd`}, "raw": json.RawMessage(`"\ufffd"`),
 		"marshaler": struct{ A, B any }{spelled(`\ufffd`), "x"}, "nil": struct{ P *line }{},
+		"itself": struct{ A, B any }{hexed(bad), json.RawMessage(`"\ufffd"`)},
 	} {
 		if _, err := codec.Encode(v); err != nil {
 			t.Errorf("%s: %v", name, err)
