@@ -219,8 +219,9 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // then notes s.CreatedAt().Truncate(time.Second) as the moment: a database that
 // rounds [Session.CreatedAt] up would end this session too. What began earlier
 // in the same second stays. To log out here too, it notes time.Now(), and then
-// calls [Session.Destroy]. The clocks of the app's servers agree. With [WithFlaskCookie] every write moves CreatedAt: keep the time of
-// the log-in in the session there.
+// calls [Session.Destroy]. The clocks of the app's servers agree. With
+// [WithFlaskCookie] every write moves CreatedAt: keep the time of the log-in in
+// the session there.
 //
 // It works for cookies too, and is how a copy of one is refused. A session is
 // refused, not ended: if valid accepts it again later, it is back. A request
