@@ -21,14 +21,14 @@ type errorPage struct {
 }
 
 // begin sends the status on. What a session outside holds back may have a body
-// already, and still get it.
+// already, and would not listen to it any more.
 func (p *errorPage) begin() {
 	if p.begun {
 		return
 	}
 	p.begun = true
 	p.ResponseWriter.WriteHeader(p.status)
-	if p.held != nil {
+	if p.held != nil && p.held.written {
 		p.held.status, p.held.statusSet = p.status, true
 	}
 }

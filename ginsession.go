@@ -100,8 +100,8 @@ type storage interface {
 func (m *manager) handle(c *gin.Context) {
 	// 1. One session a request, however often the middleware is mounted.
 	outer := around(c)
-	if m.isMounted(outer) {
-		c.Next()
+	if s := m.mounted(outer); s != nil {
+		s.again(c)
 		return
 	}
 
@@ -157,20 +157,30 @@ func around(c *gin.Context) *Session {
 	return cmp.Or(a, b)
 }
 
-// isMounted tells whether this very middleware has a session under way among s
-// and those around it. Two that share a cookie would overwrite each other's.
-func (m *manager) isMounted(s *Session) bool {
+// again goes on where the middleware is mounted once more: inside another one,
+// which may have hidden the session.
+func (s *Session) again(c *gin.Context) {
+	if shown, _ := c.Get(s.m.contextKey); shown != any(s) {
+		c.Set(s.m.contextKey, s)
+		defer c.Set(s.m.contextKey, shown)
+	}
+	c.Next()
+}
+
+// mounted returns the session that this very middleware has under way, of s and
+// those around it, or nil. Two that share a cookie would overwrite each other's.
+func (m *manager) mounted(s *Session) *Session {
 	for ; s != nil; s = s.outer {
 		if s.over.Load() {
 			continue
 		}
 		if s.m == m {
-			return true
+			return s
 		}
 		if s.m.Name == m.Name {
 			panic(fmt.Sprintf("ginsession: two different middlewares share the cookie %q: "+
 				"mount one of them, or tell them apart by WithName and WithContextKey", m.Name))
 		}
 	}
-	return false
+	return nil
 }

@@ -34,6 +34,8 @@ var answers = map[string]func(c *gin.Context, file string){
 	"aborted":           func(c *gin.Context, _ string) { c.AbortWithStatus(403) },
 	"204 with a body":   func(c *gin.Context, _ string) { c.Status(204); _, _ = c.Writer.WriteString("hello") },
 	"304 with a body":   func(c *gin.Context, _ string) { c.Status(304); _, _ = c.Writer.WriteString("hello") },
+	"304 with a length": func(c *gin.Context, _ string) { c.Header("Content-Length", "1234"); c.AbortWithStatus(304) },
+	"204 with nothing":  func(c *gin.Context, _ string) { c.Status(204); c.String(-1, "") },
 	"103, then 200":     func(c *gin.Context, _ string) { c.Writer.WriteHeader(103); c.String(200, "hello") },
 	"flushed first":     func(c *gin.Context, _ string) { c.Writer.Flush(); c.JSON(500, 1) },
 	"closed":            func(c *gin.Context, _ string) { c.Header("Connection", "close"); c.String(200, "x") },
@@ -123,11 +125,11 @@ func TestResponses(t *testing.T) {
 // answered tells what handlers answer, but for the headers that a session adds.
 func answered(t *testing.T, http2 bool, method string, handlers ...gin.HandlerFunc) string {
 	t.Helper()
-	var outside string
+	outside := make(chan string, 1)
 	r := gin.New()
 	r.Use(func(c *gin.Context) {
 		c.Next()
-		outside = fmt.Sprint(c.Writer.Status(), c.Writer.Size(), c.Writer.Written())
+		outside <- fmt.Sprint(c.Writer.Status(), c.Writer.Size(), c.Writer.Written())
 	})
 	r.Handle(method, "/", handlers...)
 	server := serveHTTP(t, r, http2)
@@ -143,12 +145,59 @@ func answered(t *testing.T, http2 bool, method string, handlers ...gin.HandlerFu
 	}
 	body, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	server.Close() // the handler has returned
 	for _, name := range []string{"Date", "Last-Modified", "Vary", "Set-Cookie", "Cache-Control"} {
 		resp.Header.Del(name)
 	}
 	return fmt.Sprintf("%d, %d bytes announced, %v, %.40q… of %d, %v, trailer %v, outside %s",
-		resp.StatusCode, resp.ContentLength, resp.Header, body, len(body), err, resp.Trailer, outside)
+		resp.StatusCode, resp.ContentLength, resp.Header, body, len(body), err, resp.Trailer, <-outside)
+}
+
+// To write nothing is no error where nothing may be written.
+func TestResponses_nothingUnder204(t *testing.T) {
+	r := newEngine(t)
+	r.GET("/", func(c *gin.Context) {
+		c.Status(http.StatusNoContent)
+		_, err := c.Writer.Write(nil)
+		_, other := c.Writer.WriteString("")
+		if _, body := c.Writer.WriteString("x"); err != nil || other != nil || !errors.Is(body, http.ErrBodyNotAllowed) {
+			t.Errorf("got %v, %v and %v", err, other, body)
+		}
+	})
+	do(t, r, http.MethodGet, "/")
+}
+
+// Trailers that an upstream's header declares take no header of ours away.
+func TestResponses_trailersThatAreNone(t *testing.T) {
+	for _, names := range []string{"Set-Cookie", "vary, cache-control", "Content-Type"} {
+		r := newEngine(t)
+		r.GET("/", func(c *gin.Context) {
+			set(c)
+			c.Header("Trailer", names)
+			c.Data(http.StatusOK, "application/x-odd", []byte("hello"))
+		})
+		h := fetch(t, serve(t, r), "/").Header
+		if len(h["Set-Cookie"]) != 1 || h.Get("Vary") != "Cookie" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/x-odd" {
+			t.Errorf("Trailer: %s: got %d cookies, Vary %q, Cache-Control %q, type %q",
+				names, len(h["Set-Cookie"]), h.Get("Vary"), h.Get("Cache-Control"), h.Get("Content-Type"))
+		}
+	}
+}
+
+// A recovery of the app's own outside has the last word where nothing was begun.
+func TestResponses_panicBeforeAnything(t *testing.T) {
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		defer func() {
+			_ = recover()
+			c.Abort()
+			_, _ = c.Writer.WriteString("fallback")
+		}()
+		c.Next()
+	}, newSessions(t))
+	r.GET("/", func(*gin.Context) { panic("a bug") })
+	if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusOK || w.Body.String() != "fallback" {
+		t.Errorf("got %d %q, want 200 and the fallback", w.Code, w.Body)
+	}
 }
 
 // serveHTTP is [serve] for either version, with a client that takes a response
@@ -236,8 +285,9 @@ func buffering(c *gin.Context) {
 
 type bufferingWriter struct {
 	gin.ResponseWriter
-	status int
-	body   bytes.Buffer
+	status  int
+	body    bytes.Buffer
+	flushes int
 }
 
 func (w *bufferingWriter) WriteHeader(code int) {
@@ -245,7 +295,7 @@ func (w *bufferingWriter) WriteHeader(code int) {
 		w.status = code
 	}
 }
-func (w *bufferingWriter) Flush()                            {}
+func (w *bufferingWriter) Flush()                            { w.flushes++ }
 func (w *bufferingWriter) WriteHeaderNow()                   {}
 func (w *bufferingWriter) Write(p []byte) (int, error)       { return w.body.Write(p) }
 func (w *bufferingWriter) WriteString(p string) (int, error) { return w.body.WriteString(p) }
@@ -282,6 +332,45 @@ func TestResponses_errorPageIsBuffered(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, row.code, row.body)
 			}
 		})
+	}
+}
+
+// Nobody outside is flushed unasked: gzip would put a trailer behind the page,
+// and a buffer might lose the status.
+func TestResponses_errorPageIsNotFlushedOutside(t *testing.T) {
+	var outside *bufferingWriter
+	r := gin.New()
+	r.Use(buffering, func(c *gin.Context) { outside = c.Writer.(*bufferingWriter) }, newSessions(t))
+	r.GET("/", func(c *gin.Context) { setBad(c); c.String(http.StatusOK, "%s", strings.Repeat("x", 100<<10)) })
+	if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusInternalServerError || outside.flushes != 0 {
+		t.Errorf("got %d and %d flushes, want 500 and none", w.Code, outside.flushes)
+	}
+}
+
+// What is outside of the inner session's page may deny it; and an outer session
+// is not late because of it.
+func TestResponses_innerFailsOuterGoesOn(t *testing.T) {
+	inner := newSessions(t, ginsession.WithName("inner"), ginsession.WithContextKey("inner"))
+	bad := func(c *gin.Context) { c.MustGet("inner").(*ginsession.Session).Set("bad", make(chan int)) }
+	r := newEngine(t)
+	r.GET("/stale", func(c *gin.Context) {
+		before := c.Writer
+		w := &bufferingWriter{ResponseWriter: before}
+		c.Writer = w
+		c.Next()
+		if c.Writer = before; w.status >= 500 {
+			_, _ = c.Writer.WriteString("stale")
+		}
+	}, inner, bad)
+	r.GET("/hijack", func(c *gin.Context) { c.Next(); set(c) }, inner, func(c *gin.Context) {
+		bad(c)
+		_, _, _ = c.Writer.Hijack()
+	})
+	if w := do(t, r, http.MethodGet, "/stale"); w.Code != http.StatusOK || w.Body.String() != "stale" {
+		t.Errorf("got %d %q, want 200 and what is stale", w.Code, w.Body)
+	}
+	if w := do(t, r, http.MethodGet, "/hijack"); w.Code != http.StatusInternalServerError || len(cookieLines(w)) != 1 {
+		t.Errorf("got %d and %d cookies, want 500 and one", w.Code, len(cookieLines(w)))
 	}
 }
 

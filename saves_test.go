@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -266,5 +267,46 @@ func TestFlashes_takenWhileOthersSave(t *testing.T) {
 	st.get("/act")
 	if got := st.get("/count").Body.String(); got != "3" {
 		t.Errorf("got %s flashes, want 3: one was taken, and two were added", got)
+	}
+}
+
+// Where Flask's cookie and ours have one name, one line expires both, and it is
+// the last one.
+func TestSave_flaskCookieOfOurName(t *testing.T) {
+	const flaskSecret = "the secret of the Flask app, long"
+	r := newEngine(t, ginsession.WithName("session"), ginsession.WithFlaskMigration(flaskSecret))
+	r.GET("/", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Clear()
+		save(t, s)
+		s.Set("user", 42)
+		save(t, s)
+		s.Destroy()
+	})
+	r.GET("/user", func(c *gin.Context) { c.String(http.StatusOK, "%d", ginsession.From(c).GetInt("user")) })
+	b := newBrowser(r)
+	b.cookies["session"] = &http.Cookie{Name: "session", Value: ginsession.SignFlask(flaskSecret, `{"user":7}`, time.Now())}
+	b.get("/")
+	if got := b.get("/user").Body.String(); got != "0" {
+		t.Errorf("after the log-out the browser is user %s", got)
+	}
+}
+
+// Mounted once more, inside another one under the same key, a middleware shows
+// its session again.
+func TestTwoSessions_mountedAgain(t *testing.T) {
+	a, b := newSessions(t), newSessions(t, ginsession.WithName("__Host-b"))
+	name := func(who string) gin.HandlerFunc { return func(c *gin.Context) { ginsession.From(c).Set("who", who) } }
+	who := func(c *gin.Context) { c.String(http.StatusOK, "%s", ginsession.From(c).GetString("who")) }
+	r := gin.New()
+	r.Use(a)
+	r.GET("/a", name("a"))
+	r.GET("/b", b, name("b"))
+	r.GET("/show", b, func(c *gin.Context) { c.Next(); who(c) }, a, who)
+	browser := newBrowser(r)
+	browser.get("/a")
+	browser.get("/b")
+	if got := browser.get("/show").Body.String(); got != "ab" {
+		t.Errorf("got %q, want that of a inside and that of b outside", got)
 	}
 }

@@ -484,9 +484,10 @@ func (s *Session) Rejected() error {
 }
 
 // Err returns the first thing that went wrong with this session in this
-// request, or nil. It reads the session if nothing has, for so it learns
-// whether the store answers; where it does not, the handler runs all the same,
-// and getters give zero values; only its response is replaced.
+// request, or nil. While the request is under way it reads the session if
+// nothing has, to learn whether the store answers; where it does not, the
+// handler runs all the same, and getters give zero values; only its response is
+// replaced.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -815,11 +816,11 @@ func (s *Session) writeHeaders(h http.Header) {
 // earlier one.
 func (s *Session) writeCookie(h http.Header) {
 	lines := h["Set-Cookie"]
-	if s.setCookie != "" && slices.Contains(lines, s.setCookie) {
+	if s.setCookie == s.sentCookie && slices.Contains(lines, s.setCookie) {
 		return
 	}
-	if s.sentCookie != "" {
-		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie })
+	if len(lines) > 0 { // Flask's may be expired by the same line, and ours is to be the last
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie || line == s.setCookie })
 	}
 	if s.setCookie != "" {
 		lines = s.withLine(lineSetCookie, lines, s.setCookie)

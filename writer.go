@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"iter"
 	"maps"
 	"net"
 	"net/http"
@@ -32,6 +31,7 @@ type writer struct {
 	stage     stage
 	statusSet bool // by the handler
 	written   bool // as the handler sees it
+	refused   bool // a part of the body, for the status has none
 	status    int  // while holding
 	body      *bytes.Buffer
 
@@ -78,8 +78,9 @@ func (w *writer) finish() {
 // it. But it must not see what takes the place of a response.
 func (w *writer) leave() {
 	if w.stage == holding { // a panic: nothing is saved, and nothing of the body leaves
-		w.replace(nil)
-		w.ResponseWriter.WriteHeader(http.StatusInternalServerError) // Recovery sets none for http.ErrAbortHandler
+		if w.replace(nil); w.written || w.statusSet {
+			w.ResponseWriter.WriteHeader(http.StatusInternalServerError) // Recovery sets none for http.ErrAbortHandler
+		}
 	}
 	if w.stage == replaced || w.c.Writer == w {
 		w.c.Writer = w.ResponseWriter
@@ -112,10 +113,21 @@ func (w *writer) release() error {
 func (w *writer) releaseEarly() error {
 	held := w.stage == holding
 	err := w.release()
-	if held && err != nil {
+	if held && err != nil && w.isOutermost() {
 		_ = http.NewResponseController(w.ResponseWriter).Flush() // where it can
 	}
 	return err
+}
+
+// isOutermost tells whether nothing but gin's own writer is outside. What else
+// there is (gzip, a buffer) may send something of its own when it is flushed.
+func (w *writer) isOutermost() bool {
+	outside, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter })
+	if !ok {
+		return false
+	}
+	_, wraps := outside.Unwrap().(gin.ResponseWriter)
+	return !wraps
 }
 
 // gone tells whether the headers have left without us: somebody outside has
@@ -145,45 +157,40 @@ func (w *writer) open() {
 		w.ResponseWriter.WriteHeader(w.status)
 	}
 	h := w.ResponseWriter.Header()
-	if w.written && !bodyAllowed(w.status) {
+	if w.refused {
 		delete(h, "Content-Length") // gzip's, of what it could not write
 	}
+	var trailers http.Header
 	if w.written && len(h["Trailer"]) > 0 {
-		w.sendHeaders(h)
+		trailers = cutTrailers(h)
 	}
 	if w.body != nil && w.body.Len() > 0 {
 		w.sendBody(h)
-	} else if w.written {
+	}
+	if w.written {
 		w.ResponseWriter.WriteHeaderNow()
 	}
+	maps.Copy(h, trailers)
 	w.drop()
 }
 
-// sendHeaders sends them without the trailers that the handler has set since it
-// wrote; net/http would send these twice.
-func (w *writer) sendHeaders(h http.Header) {
+// cutTrailers takes the trailers out of h that it declares and has: once set,
+// they would be among the headers too. What is never a trailer stays (RFC 9110,
+// section 6.5.1).
+func cutTrailers(h http.Header) http.Header {
 	trailers := http.Header{}
-	for name := range trailerNames(h) {
-		if lines, ok := h[name]; ok {
-			trailers[name] = lines
-			delete(h, name)
-		}
-	}
-	w.ResponseWriter.WriteHeaderNow()
-	maps.Copy(h, trailers)
-}
-
-// trailerNames are those that the header Trailer declares.
-func trailerNames(h http.Header) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, line := range h["Trailer"] {
-			for name := range strings.SplitSeq(line, ",") {
-				if !yield(http.CanonicalHeaderKey(textproto.TrimString(name))) {
-					return
-				}
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(textproto.TrimString(name))
+			switch lines := h[name]; {
+			case lines == nil, name == "Set-Cookie", name == "Cache-Control", name == "Vary", strings.HasPrefix(name, "Content-"):
+			default:
+				trailers[name] = lines
+				delete(h, name)
 			}
 		}
 	}
+	return trailers
 }
 
 // sendBody sends as much of the body as was announced; then net/http says that
@@ -274,8 +281,8 @@ func (w *writer) hold(n int) (held bool, err error) {
 	if w.stage != holding {
 		return false, nil
 	}
-	if !bodyAllowed(w.status) {
-		w.written = true
+	if n > 0 && !bodyAllowed(w.status) {
+		w.written, w.refused = true, true
 		return true, http.ErrBodyNotAllowed
 	}
 	if w.body == nil {

@@ -225,12 +225,8 @@ func walkable(t reflect.Type, depth int) bool {
 
 func spellsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
-	return marshalsItself(t) || p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
-}
-
-func marshalsItself(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler)
+	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) ||
+		p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
 }
 
 // foreign lets encoding/json spell a value; a dict in it that looks like a tag
@@ -239,7 +235,7 @@ func foreign(rv reflect.Value) (any, error) {
 	addressable := reflect.New(rv.Type()) // else methods of the pointer are not found
 	addressable.Elem().Set(rv)
 	raw, err := marshal(addressable.Interface())
-	if err == nil && (!utf8.ValidString(raw) || strings.Contains(raw, `\ufffd`) && holdsInvalid(rv)) {
+	if err == nil && (!utf8.ValidString(raw) || strings.Contains(raw, `\ufffd`) && holdsInvalid(addressable.Elem(), 0)) {
 		err = errUTF8
 	}
 	if err != nil || !mayHoldTag(raw) {
@@ -252,38 +248,67 @@ func foreign(rv reflect.Value) (any, error) {
 	return mapTree(tree, func(dict map[string]any) (any, error) { return escape(dict), nil })
 }
 
-// holdsInvalid finds text that is not UTF-8. encoding/json puts U+FFFD in its
-// place without a word, spelled as no text of UTF-8 is.
-func holdsInvalid(rv reflect.Value) bool {
-	if !rv.IsValid() || marshalsItself(rv.Type()) {
+// holdsInvalid finds text that is not UTF-8, for which encoding/json puts U+FFFD
+// without a word, as it spells no character. It is only asked where there is
+// that spelling: to see more than encoding/json does (a field that another one
+// hides, a cycle behind it) does no harm.
+func holdsInvalid(rv reflect.Value, depth int) bool {
+	if depth > maxDepth {
+		return true
+	}
+	if _, ok := as[json.Marshaler](rv); ok {
 		return false
+	}
+	if m, ok := as[encoding.TextMarshaler](rv); ok {
+		text, err := m.MarshalText()
+		return err == nil && !utf8.Valid(text)
 	}
 	switch rv.Kind() {
 	case reflect.String:
 		return !utf8.ValidString(rv.String())
 	case reflect.Pointer, reflect.Interface:
-		return holdsInvalid(rv.Elem())
+		return holdsInvalid(rv.Elem(), depth+1)
 	case reflect.Slice, reflect.Array:
 		for i := range rv.Len() {
-			if holdsInvalid(rv.Index(i)) {
+			if holdsInvalid(rv.Index(i), depth+1) {
 				return true
 			}
 		}
 	case reflect.Map:
 		for iter := rv.MapRange(); iter.Next(); {
-			if holdsInvalid(iter.Key()) || holdsInvalid(iter.Value()) {
+			if invalidKey(iter.Key()) || holdsInvalid(iter.Value(), depth+1) {
 				return true
 			}
 		}
 	case reflect.Struct:
 		for i := range rv.NumField() {
-			field := rv.Type().Field(i)
-			if (field.IsExported() || field.Anonymous) && field.Tag.Get("json") != "-" && holdsInvalid(rv.Field(i)) {
+			if field := rv.Type().Field(i); (field.IsExported() || field.Anonymous) && field.Tag.Get("json") != "-" && holdsInvalid(rv.Field(i), depth+1) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// invalidKey goes by what encoding/json makes a name of: a string before a
+// method.
+func invalidKey(key reflect.Value) bool {
+	if key.Kind() == reflect.String {
+		return !utf8.ValidString(key.String())
+	}
+	return holdsInvalid(key, 0)
+}
+
+// as gives the value, or its address, where encoding/json would call a method of
+// T on it.
+func as[T any](rv reflect.Value) (m T, ok bool) {
+	if !rv.IsValid() || !rv.CanInterface() || (rv.Kind() == reflect.Pointer || rv.Kind() == reflect.Interface) && rv.IsNil() {
+		return m, false
+	}
+	if m, ok = reflect.TypeAssert[T](rv); !ok && rv.CanAddr() {
+		m, ok = reflect.TypeAssert[T](rv.Addr())
+	}
+	return m, ok
 }
 
 // mayHoldTag is quick to tell that no dict in raw has a tag for its key. Only

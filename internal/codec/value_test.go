@@ -769,9 +769,40 @@ type spelled string
 
 func (s spelled) MarshalJSON() ([]byte, error) { return []byte(`"` + s + `"`), nil }
 
+// page hides its node's Parent, which may lead to itself, from encoding/json.
+type page struct {
+	node
+	Parent, Title string
+}
+
+type node struct{ Parent *page }
+
+// byPointer spells itself only where it has an address.
+type byPointer struct{ Name string }
+
+func (p *byPointer) MarshalJSON() ([]byte, error) {
+	return json.Marshal(hex.EncodeToString([]byte(p.Name)))
+}
+
+// key is a name as it is, and not as it spells itself.
+type key string
+
+func (k key) MarshalText() ([]byte, error) { return []byte("key"), nil }
+
+// inText spells text that may be none.
+type inText struct{ text string }
+
+func (t inText) MarshalText() ([]byte, error) { return []byte(t.text), nil }
+
 type hexed string
 
 func (h hexed) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString([]byte(h))), nil }
+
+func circle(title string) *page {
+	root := &page{Parent: "/", Title: title}
+	root.node.Parent = root
+	return root
+}
 
 // Text that is not UTF-8 is refused wherever it is, and the character that
 // encoding/json would put in its place is not.
@@ -781,6 +812,8 @@ func TestEncode_invalidText(t *testing.T) {
 		"string": bad, "struct": line{Article: bad}, "list": []line{{Article: "a"}, {Article: bad}}, "array": [1]string{bad},
 		"map": map[int]string{1: bad}, "keys": map[string]line{bad: {}}, "pointer": &line{Article: bad}, "interface": struct{ V any }{[]string{bad}},
 		"embedded": struct{ line }{line{Article: bad}}, "raw": json.RawMessage(`"` + bad + `"`), "marshaler": spelled(bad),
+		"cycle behind it": circle(bad), "not addressable": map[string]byPointer{"a": {bad}}, "in an interface": struct{ V any }{byPointer{bad}},
+		"names": map[key]int{key(bad): 1}, "text": struct{ V inText }{inText{bad}}, "names of text": map[inText]int{{bad}: 1},
 	} {
 		if raw, err := codec.Encode(v); err == nil || !strings.Contains(err.Error(), "UTF-8") {
 			t.Errorf("%s: got %q, %v, want an error", name, raw, err)
@@ -789,7 +822,11 @@ func TestEncode_invalidText(t *testing.T) {
 	for name, v := range map[string]any{
 		"character": line{Article: "\ufffd"}, "hidden": line{hidden: bad, Not: bad, Article: `\ufffd`}, "raw": json.RawMessage(`"\ufffd"`),
 		"marshaler": struct{ A, B any }{spelled(`\ufffd`), "x"}, "nil": struct{ P *line }{},
-		"itself": struct{ A, B any }{hexed(bad), json.RawMessage(`"\ufffd"`)},
+		"itself": struct{ A, B any }{hexed(bad), json.RawMessage(`"\ufffd"`)}, "addressable": []byPointer{{bad}},
+		"addressable and more": struct {
+			A []byPointer
+			B json.RawMessage
+		}{[]byPointer{{bad}}, json.RawMessage(`"\ufffd"`)},
 	} {
 		if _, err := codec.Encode(v); err != nil {
 			t.Errorf("%s: %v", name, err)
