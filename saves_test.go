@@ -286,7 +286,9 @@ func TestSave_flaskCookieOfOurName(t *testing.T) {
 	r.GET("/user", func(c *gin.Context) { c.String(http.StatusOK, "%d", ginsession.From(c).GetInt("user")) })
 	b := newBrowser(r)
 	b.cookies["session"] = &http.Cookie{Name: "session", Value: ginsession.SignFlask(flaskSecret, `{"user":7}`, time.Now())}
-	b.get("/")
+	if lines := cookieLines(b.get("/")); len(lines) != 1 {
+		t.Errorf("got %d lines, want one", len(lines))
+	}
 	if got := b.get("/user").Body.String(); got != "0" {
 		t.Errorf("after the log-out the browser is user %s", got)
 	}
