@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
@@ -29,35 +28,54 @@ func compareClient(m method, running servers) ([]*comparison, error) {
 	if !ok {
 		return nil, nil
 	}
-	a, err := running.open(v)
-	if err != nil {
-		return nil, err
-	}
 	_, record, err := sizesOf(v)
 	if err != nil {
 		return nil, err
 	}
-	bare, err := newBareClient(addr, record)
-	if err != nil {
-		return nil, err
-	}
 	all := []*comparison{{About: "read", Beside: "`Get`"}, {About: "write", Beside: "`Get` and `CompareAndSwap`"}}
-	alone := []*job{{run: bare.get, check: bare.err}, {run: bare.swap, check: bare.err}}
-	var whole []*job
+	ours, bare := make([]job, len(all)), make([]job, len(all))
+	for range pairs {
+		if err := m.comparePair(running, v, addr, record, all, ours, bare); err != nil {
+			return nil, err
+		}
+	}
+	for i, c := range all {
+		c.Ours, c.Bare = ours[i].ns()/1000, bare[i].ns()/1000
+	}
+	return all, nil
+}
+
+// pairs is how often both begin anew: the server gives each connection to one of
+// its threads, and it stays there, be the thread near or far.
+const pairs = 10
+
+// comparePair adds the times of a new app and a new bare client.
+func (m method) comparePair(running servers, v *variant, addr string, record int, all []*comparison, ours, bare []job) error {
+	a, err := running.open(v)
+	if err != nil {
+		return err
+	}
+	client, err := newBareClient(addr, record)
+	if err != nil {
+		return err
+	}
+	jobs := []*job{{run: client.get, check: client.err}, {run: client.swap, check: client.err}}
 	for _, c := range all {
 		w, err := v.walk(a, findShape(c.About))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		whole = append(whole, &job{run: w.run, check: w.err})
+		jobs = append(jobs, &job{run: w.run, check: w.err})
 	}
-	if err := m.measureWith(running, slices.Concat(whole, alone)); err != nil {
-		return nil, err
+	m.Rounds = max(m.Rounds/5, 1) // of each pair
+	if err := m.measureWith(running, jobs); err != nil {
+		return err
 	}
-	for i, c := range all {
-		c.Ours, c.Bare = whole[i].ns()/1000, alone[i].ns()/1000
+	for i := range all {
+		bare[i].times = append(bare[i].times, jobs[i].times...)
+		ours[i].times = append(ours[i].times, jobs[len(all)+i].times...)
 	}
-	return all, nil
+	return nil
 }
 
 // bareClient does with a record of the same size under a key of the same
