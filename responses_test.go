@@ -129,6 +129,10 @@ func answered(t *testing.T, http2 bool, method string, handlers ...gin.HandlerFu
 	r := gin.New()
 	r.Use(func(c *gin.Context) {
 		c.Next()
+		if http2 && method == http.MethodHead {
+			outside <- "anything" // the client goes when it has the headers, and the rest is written to nobody, or not
+			return
+		}
 		outside <- fmt.Sprint(c.Writer.Status(), c.Writer.Size(), c.Writer.Written())
 	})
 	r.Handle(method, "/", handlers...)
