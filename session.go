@@ -574,7 +574,7 @@ func (s *Session) load() {
 			break
 		}
 	}
-	if s.broken != nil || s.at.ended || !s.migrate() {
+	if s.at.ended || !s.migrate() {
 		s.content = s.m.fresh()
 	}
 }

@@ -28,12 +28,12 @@ type writer struct {
 	c     *gin.Context // nil once the request is over
 	aside http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
 
-	stage     stage
-	statusSet bool // by the handler
-	written   bool // as the handler sees it
-	refused   bool // a part of the body, for the status has none
-	status    int  // while holding
-	body      *bytes.Buffer
+	stage       stage
+	statusSet   bool // by the handler
+	written     bool // as the handler sees it
+	bodyRefused bool // a part of it, for the status has none
+	status      int  // while holding
+	body        *bytes.Buffer
 
 	err error // why the response was replaced
 }
@@ -157,7 +157,7 @@ func (w *writer) open() {
 		w.ResponseWriter.WriteHeader(w.status)
 	}
 	h := w.ResponseWriter.Header()
-	if w.refused {
+	if w.bodyRefused {
 		delete(h, "Content-Length") // gzip's, of what it could not write
 	}
 	var trailers http.Header
@@ -282,7 +282,7 @@ func (w *writer) hold(n int) (held bool, err error) {
 		return false, nil
 	}
 	if n > 0 && !bodyAllowed(w.status) {
-		w.written, w.refused = true, true
+		w.written, w.bodyRefused = true, true
 		return true, http.ErrBodyNotAllowed
 	}
 	if w.body == nil {

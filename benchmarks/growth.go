@@ -172,11 +172,7 @@ func (p *parallelRate) Rate(cores int) float64 { return median(p.Rates[cores]) }
 
 // measureParallel compares one core with two.
 func measureParallel(rounds int, slice time.Duration) ([]*parallelRate, error) {
-	v, err := findVariant("cookie")
-	if err != nil {
-		return nil, err
-	}
-	a, err := v.start("")
+	a, err := newOurs()
 	if err != nil {
 		return nil, err
 	}
