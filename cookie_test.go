@@ -226,7 +226,7 @@ func TestCookie_duplicates(t *testing.T) {
 		want seen
 	}{
 		{"none", nil, seen{"", true, nil}},
-		{"two good", []*http.Cookie{ann, bob}, seen{who: "ann"}},
+		{"two good", []*http.Cookie{ann, bob}, seen{who: "bob"}},
 		{"two good, the other way round", []*http.Cookie{bob, ann}, seen{who: "bob"}},
 		{"junk first", []*http.Cookie{junk, ann}, seen{who: "ann"}},
 		{"junk last", []*http.Cookie{ann, junk}, seen{who: "ann"}},

@@ -19,7 +19,7 @@ const defaultCategory = "message"
 
 // Flash is a message for the next page that the browser shows.
 type Flash struct {
-	// Message is a string, or a [template.HTML] where it was added as one, so
+	// Message is a string, or a [template.HTML] if it was added as one, so
 	// that {{.Message}} does the right thing in a template of html/template.
 	// Anything else comes back as [Session.Get] gives it.
 	Message any `json:"message"`
@@ -28,7 +28,8 @@ type Flash struct {
 }
 
 // AddFlash keeps a message for the next call of [Session.Flashes], here or in
-// a later request. The category "" means "message". The message is a string or
+// a later request. If there is no room for all messages of a session, the oldest
+// are dropped. The category "" means "message". The message is a string or
 // a [template.HTML]; of an error its text is kept. Never put what a user typed
 // into a template.HTML. Errors are those of [Session.Set].
 func (s *Session) AddFlash(message any, category string) {
@@ -39,15 +40,13 @@ func (s *Session) AddFlash(message any, category string) {
 	if err == nil && !utf8.ValidString(category) {
 		err = fmt.Errorf("%w: the flash category %q is not valid UTF-8", ErrValue, category)
 	}
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
 	if err != nil {
-		s.refuse(err)
+		s.txn.Refuse(err)
 		return
 	}
-	s.content.AddFlashes(codec.Flash{ID: s.did.add(), Category: orDefault(category), Raw: raw})
-	s.change()
+	s.txn.AddFlash(orDefault(category), raw)
 }
 
 // Flashes returns the messages of these categories, or all of them, oldest
@@ -58,35 +57,19 @@ func (s *Session) AddFlash(message any, category string) {
 //
 // In a template: {{range .session.Flashes}}<p class="{{.Category}}">{{.Message}}</p>{{end}}
 func (s *Session) Flashes(categories ...string) []Flash {
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
-	if !s.flashed {
-		s.seen, s.flashed = s.content.Flashes(), true
-	}
 	wanted := func(f codec.Flash) bool {
 		return len(categories) == 0 || slices.Contains(categories, f.Category) ||
 			f.Category == defaultCategory && slices.Contains(categories, "")
 	}
 	var shown []Flash
-	for _, f := range s.seen {
+	for _, f := range s.txn.TakeFlashes(wanted) {
 		if wanted(f) {
 			message, _ := decodeAny(f.Raw)
 			shown = append(shown, Flash{message, f.Category})
 		}
 	}
-	seen := map[uint64]bool{}
-	for _, f := range s.seen {
-		seen[f.ID] = true
-	}
-	s.content.DeleteFlashes(func(f codec.Flash) bool {
-		if !wanted(f) || !seen[f.ID] {
-			return false
-		}
-		s.did.take(f.ID)
-		s.change()
-		return true
-	})
 	return shown
 }
 

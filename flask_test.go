@@ -793,7 +793,6 @@ func TestFlask_badPayloads(t *testing.T) {
 	v := newFlaskVisitor(t)
 	for _, payload := range []string{
 		`[]`, `null`, `"x"`, `{`, ``, `{"a":{" b":1}}`, `{"a":{" d":"x"}}`, `{" t":[1]}`, `{"a":"` + "\xff" + `"}`,
-		`{"a":"` + strings.Repeat("x", 1<<20) + `"}`,
 	} {
 		cookie := ginsession.SignFlask(secret, payload, time.Now())
 		v.with(cookie, func(s *ginsession.Session) {
@@ -902,7 +901,7 @@ func TestFlask_manyFlashes(t *testing.T) {
 	n := 0
 	r.GET("/read", func(c *gin.Context) { n = len(ginsession.From(c).Flashes()) })
 	r.GET("/parse", func(c *gin.Context) { ginsession.From(c).Len() })
-	const count = 40_000
+	const count = 2_500 // in less than 64 KiB
 	text := `{"_flashes":[` + strings.TrimSuffix(strings.Repeat(`{" t":["message","x"]},`, count), ",") + `]}`
 	k := &http.Cookie{Name: "session", Value: ginsession.SignFlask(secret, text, time.Now())}
 	took := func(path string) time.Duration {

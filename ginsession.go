@@ -1,28 +1,83 @@
+// Package ginsession gives Gin web apps the sessions of Flask: a dictionary
+// for each browser, with typed getters and flash messages, that is saved by
+// itself.
+//
+//	r := gin.Default()
+//	r.Use(ginsession.Must(ginsession.New(os.Getenv("SESSION_SECRET"))))
+//
+//	r.POST("/login", func(c *gin.Context) {
+//		s := ginsession.From(c)
+//		s.Renew() // at every change of privilege
+//		s.Set("user_id", 42)
+//		s.AddFlash("Welcome back", "success")
+//		c.Redirect(http.StatusSeeOther, "/")
+//	})
+//
+// # Saving
+//
+// The response is held back until the handler returns, flushes, hijacks the
+// connection or has written 256 KiB. Then the session is saved, the headers go,
+// and the rest of the response passes straight through. So a change that comes
+// after c.JSON, in a middleware after c.Next or in a template is kept, and
+// nothing has to be called. A handler that panics saves nothing. Where saving
+// fails, the client gets an error page in place of the handler's response, and
+// what was stored before is intact.
+//
+// Nothing is read before the first use, nothing is written without a change,
+// and an empty session is never stored.
+//
+// # Where sessions are kept
+//
+// In an encrypted cookie, unless an option says otherwise: [WithMemcached] and
+// [WithStore] keep them on a server, and the cookie carries a sealed id;
+// [WithFlaskCookie] shares the cookie of a Flask app. A store for Redis and
+// Valkey is in the module github.com/ginsession/ginsession/redisstore.
+//
+// On a server, parallel requests keep each other's work. A request saves what
+// it did, not what it saw: on a conflict its changes are done again on the
+// newer session. A store that does not answer gives status 503, never an
+// anonymous session.
+//
+// # Security
+//
+// Cookies are Secure, HttpOnly, SameSite=Lax and bound to the host by the name
+// __Host-session. Their content is encrypted and authenticated with
+// XChaCha20-Poly1305 under a key that HKDF-SHA-256 derives from the secret;
+// the cookie's name, the time of creation and the expiry are bound to it. A
+// cookie that is forged, damaged or expired gives a fresh session, and
+// [Session.Rejected] says why.
+//
+// What an encrypted cookie cannot do: be taken back. [Session.Destroy] expires
+// the browser's cookie, but a copy that was made before is good until its
+// lifetime is over. And with parallel requests from one browser the last
+// response wins, because a cookie has nobody to merge changes.
 package ginsession
 
 import (
 	"cmp"
-	"context"
 	"fmt"
+	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession/internal/response"
 )
 
-// Key is where the session is found in the [gin.Context] unless
-// [WithContextKey] says otherwise: c.MustGet(ginsession.Key) and c.Value.
+// Key is the key of the session in the [gin.Context], unless [WithContextKey]
+// sets another: c.MustGet(ginsession.Key) and c.Value.
 const Key = "github.com/ginsession/ginsession"
 
 // New returns a middleware that gives every request a [*Session], kept in an
 // encrypted cookie, or on a server: [WithMemcached], [WithStore].
 //
 // The secret is at least 32 bytes long, unguessable, and the same on every
-// server of the app; "openssl rand -base64 32" prints a good one. Whoever has
+// server of the app; "openssl rand -base64 32" prints a good one. Anyone who has
 // it can read and forge every session. All mistakes in the arguments are found
 // at once and returned joined, each as a [*ConfigError]; none shows a secret.
 //
 // The middleware holds the response back until the handler returns, flushes,
-// hijacks the connection or has written 64 KiB; then it saves the session and
-// lets the headers go. It may be mounted several times and serve any number of
+// hijacks the connection or has written 256 KiB ([WithResponseBuffer]); then it
+// saves the session and sends the headers. It may be mounted several times and serve any number of
 // requests at once. A request that does not touch its session costs next to
 // nothing, and its response is left as it is.
 func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
@@ -30,22 +85,9 @@ func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{config: c, contextKey: c.ContextKey, cookie: newCookie(c)}
-	switch {
-	case c.store != nil:
-		m.storage, err = newServerStorage(m, c.store)
-	case c.Flask:
-		m.storage = newFlaskCookie(c.secrets())
-	default:
-		m.storage, err = newSealedCookie(c)
-	}
+	m, err := newManager(c)
 	if err != nil {
 		return nil, err
-	}
-	if c.FlaskSecrets != nil {
-		m.flask = newFlaskCookie(c.FlaskSecrets)
-		m.flaskCookie = newCookie(c)
-		m.flaskCookie.name = flaskName
 	}
 	return m.handle, nil
 }
@@ -60,8 +102,8 @@ func Must(h gin.HandlerFunc, err error) gin.HandlerFunc {
 	return h
 }
 
-// From returns the request's session. It panics where no middleware has put
-// one under [Key].
+// From returns the request's session. It panics if no middleware has put one
+// under [Key].
 func From(c *gin.Context) *Session {
 	if v, ok := c.Get(Key); ok {
 		return v.(*Session)
@@ -70,58 +112,53 @@ func From(c *gin.Context) *Session {
 		"r.Use(ginsession.Must(ginsession.New(secret))); under another context key use c.MustGet")
 }
 
-// manager is what all requests of one middleware share. Nothing in it changes
-// after [New].
-type manager struct {
-	*config
-	contextKey any // ContextKey, in an interface once and not in each request
-	cookie     cookie
-	storage    storage
-
-	flask       *flaskCookie // to move on from, or nil
-	flaskCookie cookie
-}
-
-// storage is where sessions are kept between requests. Its methods are called
-// with the session locked, and may be called with a context that is over: a
-// goroutine goes on, or the client has hung up.
-type storage interface {
-	// load fills in the content of the session that a cookie's value stands
-	// for. [ErrInvalid] and [ErrUnknown] refuse the cookie; all other errors
-	// say that nobody knows.
-	load(ctx context.Context, s *Session, value string) error
-
-	// commit makes what s holds last, and returns the Set-Cookie line that
-	// the browser needs for it, if any.
-	commit(ctx context.Context, s *Session) (line string, err error)
-}
-
 // handle is a request's way through the middleware.
 func (m *manager) handle(c *gin.Context) {
-	// 1. One session a request, however often the middleware is mounted.
-	outer := around(c)
-	if s := m.mounted(outer); s != nil {
-		s.again(c)
+	// 1. One session a request, however often the middleware is mounted, and
+	// also in a second pass through HandleContext.
+	outer := innermost(c)
+	if s := m.active(outer); s != nil {
+		s.reenter(c)
+		return
+	}
+	if s := m.passes.find(c); s != nil {
+		s.respond(c, new(response.Writer))
 		return
 	}
 
 	// 2. Nothing is read yet; the session remembers where from.
-	s := newSession(m, c, outer)
-	s.mount(c)
-	c.Writer = &s.writer
-
-	// 3. Whatever happens, gin gets its writer back: it writes the bodies of
-	// 404 and 405 after the last middleware, and Recovery writes its page.
+	s := &Session{m: m, outer: outer, request: c.Request, entered: time.Now(), c: c}
 	defer s.leave(c)
-	c.Next()
 
-	// 4. Commit, then let go of what was held back. A panic never comes here.
-	s.writer.finish()
+	// 3. The response is held back until the session is committed.
+	s.respond(c, &s.writer)
 }
 
-// ownKeys is where the [gin.Context] has the latest session under a key of the
-// app's own, which may be any, or one that is hidden no more. The map of its
-// keys belongs to gin: another goroutine may be setting one.
+// respond runs the handlers inside the middleware, and commits the session.
+func (s *Session) respond(c *gin.Context, w *response.Writer) {
+	s.late = w.Enter(&s.m.response, (*owner)(s), c, s.outerWriter())
+	s.mount(c)
+	c.Writer = w
+
+	// 1. Whatever happens, gin gets its writer back: it writes the bodies of
+	// 404 and 405 after the last middleware, and Recovery writes its page.
+	defer w.Leave()
+	c.Next()
+
+	// 2. Commit, then let go of what was held back. A panic never comes here.
+	w.Finish()
+}
+
+func (s *Session) outerWriter() *response.Writer {
+	if s.outer == nil {
+		return nil
+	}
+	return &s.outer.writer
+}
+
+// ownKeys is where the [gin.Context] has the innermost session, if that is not
+// under [Key]. The map of its keys belongs to gin: another goroutine may be
+// setting one.
 type ownKeys struct{}
 
 func (s *Session) mount(c *gin.Context) {
@@ -131,9 +168,13 @@ func (s *Session) mount(c *gin.Context) {
 	}
 }
 
+// leave ends the session's request.
 func (s *Session) leave(c *gin.Context) {
-	s.writer.leave()
-	s.log.write(c, s)
+	s.mu.Lock()
+	s.c, s.late = nil, true
+	s.mu.Unlock()
+	s.m.passes.remove(c)
+	s.log(c)
 	for o := s.outer; o != nil; o = o.outer {
 		if o.m.contextKey == s.m.contextKey {
 			c.Set(s.m.contextKey, o) // it was hidden
@@ -143,8 +184,8 @@ func (s *Session) leave(c *gin.Context) {
 	}
 }
 
-// around returns the innermost session that the request has so far, or nil.
-func around(c *gin.Context) *Session {
+// innermost returns the innermost session that the request has so far, or nil.
+func innermost(c *gin.Context) *Session {
 	common, _ := c.Get(Key)
 	own, _ := c.Get(ownKeys{})
 	a, _ := common.(*Session)
@@ -157,9 +198,9 @@ func around(c *gin.Context) *Session {
 	return cmp.Or(a, b)
 }
 
-// again goes on where the middleware is mounted once more: inside another one,
+// reenter goes on if the middleware is mounted once more: inside another one,
 // which may have hidden the session.
-func (s *Session) again(c *gin.Context) {
+func (s *Session) reenter(c *gin.Context) {
 	if shown, _ := c.Get(s.m.contextKey); shown != any(s) {
 		c.Set(s.m.contextKey, s)
 		defer c.Set(s.m.contextKey, shown)
@@ -167,20 +208,26 @@ func (s *Session) again(c *gin.Context) {
 	c.Next()
 }
 
-// mounted returns the session that this very middleware has under way, of s and
-// those around it, or nil. Two that share a cookie would overwrite each other's.
-func (m *manager) mounted(s *Session) *Session {
+// active returns the session that this very middleware has under way, of s and
+// those outside it, or nil. Two that share a cookie would overwrite each other's.
+func (m *manager) active(s *Session) *Session {
 	for ; s != nil; s = s.outer {
-		if s.over.Load() {
+		if s.ended() {
 			continue
 		}
 		if s.m == m {
 			return s
 		}
-		if s.m.Name == m.Name {
+		if name := m.txn.Cookie.Name; s.m.txn.Cookie.Name == name {
 			panic(fmt.Sprintf("ginsession: two different middlewares share the cookie %q: "+
-				"mount one of them, or tell them apart by WithName and WithContextKey", m.Name))
+				"mount one of them, or tell them apart by WithName and WithContextKey", name))
 		}
 	}
 	return nil
+}
+
+func (s *Session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c == nil
 }

@@ -145,7 +145,7 @@ func TestLog_over(t *testing.T) {
 	m := newMeeting(t, ginsession.WithStore(memstore.New()), opt)
 	lines()
 	m.slow(t, setting("mine"), visit("/logout"))
-	if got := lines(); len(got) != 2 || !strings.HasPrefix(got[1], `level=INFO msg="session over"`) {
+	if got := lines(); len(got) != 2 || !strings.HasPrefix(got[1], `level=INFO msg="session ended"`) {
 		t.Errorf("got %q, want the log-out and that the session was over", got)
 	}
 }
@@ -224,9 +224,9 @@ func testLogRefused(t *testing.T) {
 	server := cookieOf(t, mustNew(t, secret, ginsession.WithStore(memstore.New())), "ann").Value
 	const name = "__Host-session"
 	rows := []struct{ value, why string }{
-		{"a b", "not spelled like one"},
-		{strings.Repeat("a", 5000), "not spelled like one"},
-		{good + "=", "not spelled like one"},
+		{"a b", "malformed"},
+		{strings.Repeat("a", 5000), "malformed"},
+		{good + "=", "malformed"},
 		{good[:len(good)-4] + "AAAA", "no secret opens it"},
 		{cookieOf(t, mustNew(t, otherSecret), "ann").Value, "no secret opens it"},
 		{server, "no secret opens it"},
@@ -292,7 +292,7 @@ func TestLog_modes(t *testing.T) {
 		r := gin.New()
 		r.Use(func(*gin.Context) { gin.SetMode(row.mode) }, h)
 		r.GET("/", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
-		do(t, r, http.MethodGet, "/")
+		do(t, r, http.MethodGet, "http://localhost/") // elsewhere, plain http is worth a line of its own
 		if got := strings.Contains(b.String(), "session changed"); got != row.byDefault || len(lines()) != row.explicitly {
 			t.Errorf("%s: got %t, want %t, and %d lines to the logger", row.mode, got, row.byDefault, row.explicitly)
 		}

@@ -12,75 +12,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/gin-gonic/gin"
 	"github.com/go-playground/validator/v10"
+
+	"github.com/ginsession/ginsession/internal/memcached"
+	"github.com/ginsession/ginsession/internal/recordstore"
 )
 
 // Option changes one default of [New]. Where two set the same thing, the last
 // one wins.
 type Option func(*config)
 
-// WithMemcached keeps sessions in Memcached; the cookie carries nothing but a
-// sealed id. A server is "host:port" or the path of a unix socket. With
-// several, each session lives on one of them, by rendezvous hashing: a fifth
-// server that joins four moves a fifth of the sessions, which are lost. All
-// servers of the app name them alike, in any order.
-//
-// Names are resolved here, so that a wrong one is found at start, and again
-// whenever a connection is dialled. Each exchange may take 500 milliseconds,
-// and 100 idle connections are kept to each server. A server that times out
-// several times in a row is left alone for half a second at a time.
-//
-// Nothing else is asked while a server is down: its sessions get
-// [ErrUnavailable], status 503, until it is back. Memcached forgets: a restart
-// or memory pressure ends sessions, which gives [ErrUnknown]. A record has at
-// most 1047552 bytes.
-//
-// Whoever can reach Memcached can delete sessions or put older records of a
-// session back, but neither read nor forge one. Do not expose it.
-func WithMemcached(servers ...string) Option {
-	servers = slices.Clone(servers)
-	return func(c *config) {
-		c.storeFrom("WithMemcached", func(c *config) Store {
-			for _, mistake := range checkServers(servers) {
-				c.wrong("WithMemcached", mistake)
-			}
-			return newMemcachedStore(c.KeyPrefix, servers)
-		})
-	}
-}
-
-// WithMemcachedClient is [WithMemcached] with a client of your own, for TLS,
-// authentication or other time-outs. Server choice, time-outs, and what a
-// misbehaving server can do are the client's own.
-func WithMemcachedClient(client *memcache.Client) Option {
-	return func(c *config) {
-		c.storeFrom("WithMemcachedClient", func(c *config) Store {
-			if client == nil {
-				c.wrong("WithMemcachedClient", "the client is nil; make one with memcache.New")
-			}
-			return newMemcachedClientStore(c.KeyPrefix, client)
-		})
-	}
-}
-
-// WithKeyPrefix sets the prefix of the keys of Memcached's items, for several
-// apps on one server. The default is "session:". The keys go on with 43 characters.
-func WithKeyPrefix(prefix string) Option {
-	return func(c *config) { c.KeyPrefix, c.prefixed = prefix, true }
-}
-
 // WithStore keeps sessions in a store of your own; the cookie carries nothing
 // but a sealed id. See [Store] for what a store has to do. The module
 // github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
-		c.storeFrom("WithStore", func(c *config) Store {
+		c.storeFrom("WithStore", func(c *config) recordstore.Store {
 			if store == nil {
 				c.wrong("WithStore", "the store is nil; leave the option out for an encrypted cookie")
 			}
-			return store
+			return storeRoom{store}
 		})
 	}
 }
@@ -127,44 +79,6 @@ func WithPreviousSecrets(secrets ...string) Option {
 	return func(c *config) { c.Previous = secrets }
 }
 
-// WithName names the cookie. The default is "__Host-session" while the cookie
-// is Secure with Path "/" and no Domain, else "session". The browser promises
-// something for names with a prefix (RFC 6265bis, section 4.1.3); [New]
-// refuses one whose conditions the other options do not meet.
-//
-// Cookies are bound to their name: two sessions with one secret and different
-// names never open each other's.
-func WithName(name string) Option { return func(c *config) { c.Name, c.named = name, true } }
-
-// WithPath limits the cookie to paths below path. The default is "/".
-func WithPath(path string) Option { return func(c *config) { c.Path = path } }
-
-// WithDomain sends the cookie to domain and all its subdomains. By default it
-// goes to the host that set it and to no other. Every subdomain can then read
-// the cookie and plant one.
-func WithDomain(domain string) Option { return func(c *config) { c.Domain = domain } }
-
-// WithSameSite says when the cookie goes along with requests that other sites
-// start. The default is [http.SameSiteLaxMode]: only with navigation by a safe
-// method. [http.SameSiteNoneMode] needs a Secure cookie and protection of your
-// own against cross-site request forgery. [http.SameSiteDefaultMode] leaves
-// the attribute out and the choice to the browser.
-func WithSameSite(mode http.SameSite) Option { return func(c *config) { c.SameSite = mode } }
-
-// WithPartitioned gives each top-level site that embeds yours a cookie jar of
-// its own (CHIPS). It needs a Secure cookie. The default is off.
-func WithPartitioned() Option { return func(c *config) { c.Partitioned = true } }
-
-// WithInsecureCookie leaves out the Secure attribute, so that the cookie
-// travels over plain http, readable and replaceable by everybody on the way.
-// It is for development where the browser does not take http://localhost for
-// secure (Safari), or beyond localhost.
-func WithInsecureCookie() Option { return func(c *config) { c.Secure = false } }
-
-// WithScriptAccess leaves out the HttpOnly attribute, so that scripts in the
-// page, those of an attacker too, can read the cookie.
-func WithScriptAccess() Option { return func(c *config) { c.HTTPOnly = false } }
-
 // WithLifetime limits how long a session is good, counted from its creation or
 // its last [Session.Renew], whatever the browser does. The default is 31 days,
 // the least 10 milliseconds; writes do not extend it.
@@ -184,6 +98,13 @@ func WithPermanent() Option { return func(c *config) { c.Permanent = true } }
 // [Key], for a second session beside the first. [From] reads only [Key]; use
 // c.MustGet with the other.
 func WithContextKey(key string) Option { return func(c *config) { c.ContextKey = key } }
+
+// WithResponseBuffer sets how much of a response's body is held back until the
+// session is committed, in bytes. The default is 256 KiB. When a handler has
+// written more, the session is committed and the headers leave: a session in a
+// cookie cannot change any more. With 0 the first byte of a body does that.
+// A request takes this much memory at most, and only as much as it writes.
+func WithResponseBuffer(bytes int) Option { return func(c *config) { c.ResponseBuffer = bytes } }
 
 // WithErrorHandler lets h write the response where a session cannot be read or
 // saved. The handler's own response has been dropped by then, headers and all;
@@ -273,6 +194,8 @@ type config struct {
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
+	ResponseBuffer int `option:"WithResponseBuffer" validate:"min=0,max=1073741824"`
+
 	FlaskSecrets []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
 
 	Secure, HTTPOnly, Partitioned, Permanent, Flask bool
@@ -285,8 +208,8 @@ type config struct {
 	unlogged     bool // WithLogger(nil)
 
 	storeOption string // the option that chose a store
-	makeStore   func(*config) Store
-	store       Store // nil: the cookie
+	makeStore   func(*config) recordstore.Store
+	store       recordstore.Store // nil: the cookie
 
 	mistakes []error
 }
@@ -296,7 +219,7 @@ func (c *config) wrong(option, reason string) {
 }
 
 // storeFrom notes how to make the store once all options are known.
-func (c *config) storeFrom(option string, newStore func(*config) Store) {
+func (c *config) storeFrom(option string, newStore func(*config) recordstore.Store) {
 	if c.storeOption != "" && c.storeOption != option {
 		c.wrong(option, c.storeOption+" has chosen a store already; use one of the two")
 	}
@@ -305,28 +228,30 @@ func (c *config) storeFrom(option string, newStore func(*config) Store) {
 
 // reasons gives the rule behind each option's tags, and the way out.
 var reasons = map[string]string{
-	"WithName":        "a cookie name has 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis, section 4.1.1)",
-	"WithPath":        "a path begins with / and has at most 1024 printable ASCII characters without ;",
-	"WithDomain":      "a domain is a host name without a leading dot, such as example.com",
-	"WithSameSite":    "use one of http.SameSiteLaxMode, StrictMode, NoneMode and DefaultMode",
-	"WithLifetime":    "a lifetime is a time.Duration of 10ms or more, such as 12*time.Hour; leave the option out for 31 days",
-	"WithIdleTimeout": "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
-	"WithKeyPrefix":   "a prefix has at most 200 printable ASCII characters and no space",
-	"WithContextKey":  "a context key is not empty; leave the option out for ginsession.Key",
+	"WithName":           "a cookie name has 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis, section 4.1.1)",
+	"WithPath":           "a path begins with / and has at most 1024 printable ASCII characters without ;",
+	"WithDomain":         "a domain is a host name without a leading dot, such as example.com",
+	"WithSameSite":       "use one of http.SameSiteLaxMode, StrictMode, NoneMode and DefaultMode",
+	"WithLifetime":       "a lifetime is a time.Duration of 10ms or more, such as 12*time.Hour; leave the option out for 31 days",
+	"WithIdleTimeout":    "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
+	"WithKeyPrefix":      "a prefix has at most 200 printable ASCII characters and no space",
+	"WithResponseBuffer": "a buffer has 0 to 1073741824 bytes (1 GiB); leave the option out for 256 KiB",
+	"WithContextKey":     "a context key is not empty; leave the option out for ginsession.Key",
 }
 
 // newConfig applies the options to the defaults and returns every mistake it
 // finds, joined.
 func newConfig(secret string, opts []Option) (*config, error) {
 	c := &config{
-		Secret:     secret,
-		Path:       "/",
-		SameSite:   http.SameSiteLaxMode,
-		Lifetime:   defaultLifetime,
-		ContextKey: Key,
-		KeyPrefix:  defaultKeyPrefix,
-		Secure:     true,
-		HTTPOnly:   true,
+		Secret:         secret,
+		Path:           "/",
+		SameSite:       http.SameSiteLaxMode,
+		Lifetime:       defaultLifetime,
+		ContextKey:     Key,
+		KeyPrefix:      memcached.DefaultKeyPrefix,
+		ResponseBuffer: 256 << 10,
+		Secure:         true,
+		HTTPOnly:       true,
 	}
 	for i, opt := range opts {
 		if opt == nil {
@@ -346,21 +271,14 @@ func newConfig(secret string, opts []Option) (*config, error) {
 	return c, errors.Join(c.mistakes...)
 }
 
-func (c *config) defaultName() string {
-	if c.Secure && c.Path == "/" && c.Domain == "" && !c.Flask {
-		return "__Host-session"
-	}
-	return flaskName
-}
-
 // checkFields runs the validator and translates what it finds: its own errors
 // carry the value, which may be a secret.
 func (c *config) checkFields() {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
 	rules := map[string]func(string) bool{
-		"secret":       func(s string) bool { return len(s) >= c.minSecret() }, // min would count runes
-		"flask_secret": func(s string) bool { return len(s) >= minFlaskSecret },
+		"secret":       func(s string) bool { return len(s) >= c.minSecret() && !isGuessable(s) }, // min would count runes
+		"flask_secret": func(s string) bool { return len(s) >= minFlaskSecret && !isGuessable(s) },
 		"cookie_name":  isToken,
 		"cookie_text":  isAttributeText,
 		"key_prefix":   isKeyText,
@@ -394,8 +312,16 @@ func (c *config) explain(f validator.FieldError) *ConfigError {
 	if i, err := strconv.Atoi(strings.TrimSuffix(index, "]")); listed && err == nil {
 		which = fmt.Sprintf("number %d", i+1)
 	}
+	if isGuessable(f.Value().(string)) && len(f.Value().(string)) >= least {
+		return &ConfigError{option, which + " is one byte over and over, or blank; make one with: openssl rand -base64 32"}
+	}
 	return &ConfigError{option, fmt.Sprintf("%s has %d bytes and needs at least %d; make one with: openssl rand -base64 32",
 		which, len(f.Value().(string)), least)}
+}
+
+// isGuessable reports whether a secret consists of one byte, or of blanks.
+func isGuessable(s string) bool {
+	return strings.TrimSpace(s) == "" || strings.Count(s, s[:1]) == len(s)
 }
 
 // secrets are all that open; the first one seals.
@@ -444,27 +370,4 @@ func (c *config) checkTogether() {
 			c.wrong(r.option, r.reason)
 		}
 	}
-}
-
-// hasPrefixFold is [strings.HasPrefix] in any letter case, as browsers compare
-// these prefixes.
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
-
-// isToken tells whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-// isKeyText tells whether s can stand in a key of Memcached.
-func isKeyText(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
-// isAttributeText tells whether s can stand in an attribute of a cookie.
-func isAttributeText(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == ';' })
 }

@@ -137,9 +137,9 @@ func TestNew_secret(t *testing.T) {
 		name, secret string
 		ok           bool
 	}{
-		{"empty", "", false}, {"31 bytes", strings.Repeat("x", 31), false}, {"32 bytes", strings.Repeat("x", 32), true},
+		{"empty", "", false}, {"31 bytes", strings.Repeat("x", 31), false}, {"32 bytes", strings.Repeat("xy", 16), true},
 		{"16 runes of 2 bytes", strings.Repeat("é", 16), true}, {"31 runes, 32 bytes", strings.Repeat("x", 30) + "é", true},
-		{"10 runes of 3 bytes", strings.Repeat("€", 10), false}, {"32 zero bytes", strings.Repeat("\x00", 32), true}, {"not UTF-8", strings.Repeat("\xff", 32), true},
+		{"10 runes of 3 bytes", strings.Repeat("€", 10), false}, {"32 zero bytes", strings.Repeat("\x00", 32), false}, {"32 blanks", strings.Repeat(" \t", 16), false}, {"not UTF-8", strings.Repeat("\xff\xfe", 16), true},
 	}
 	for _, row := range rows {
 		_, err := ginsession.New(row.secret)

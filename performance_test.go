@@ -56,10 +56,10 @@ var shapes = []struct {
 		s.Set("user_id", int64(12345678))
 		s.Set("name", "Ada Lovelace")
 		s.AddFlash("Welcome back, Ada", "success")
-	}, true, 10, 20},
+	}, true, 10, 18},
 	{"add a flash", func(c *gin.Context) { ginsession.From(c).AddFlash("Saved", "success") }, false, 9, 0},
 	{"take the flash", func(c *gin.Context) { ginsession.From(c).Flashes() }, false, 9, 0},
-	{"set all", func(c *gin.Context) { setStandard(ginsession.From(c)) }, true, 20, 32},
+	{"set all", func(c *gin.Context) { setStandard(ginsession.From(c)) }, true, 20, 30},
 }
 
 // TestAllocations counts what a request costs. Times are for make bench; these

@@ -251,7 +251,7 @@ func TestResponses_brokenOff(t *testing.T) {
 func TestResponses_errorPageLeavesAtOnce(t *testing.T) {
 	for name, begin := range map[string]func(c *gin.Context){
 		"flush": func(c *gin.Context) { _, _ = c.Writer.WriteString("x"); c.Writer.Flush() },
-		"much":  func(c *gin.Context) { _, _ = c.Writer.WriteString(strings.Repeat("x", 100<<10)) },
+		"much":  func(c *gin.Context) { _, _ = c.Writer.WriteString(strings.Repeat("x", 300<<10)) },
 		"hijack": func(c *gin.Context) {
 			if _, _, err := c.Writer.Hijack(); err == nil {
 				t.Error("the connection was hijacked")
@@ -345,7 +345,7 @@ func TestResponses_errorPageIsNotFlushedOutside(t *testing.T) {
 	var outside *bufferingWriter
 	r := gin.New()
 	r.Use(buffering, func(c *gin.Context) { outside = c.Writer.(*bufferingWriter) }, newSessions(t))
-	r.GET("/", func(c *gin.Context) { setBad(c); c.String(http.StatusOK, "%s", strings.Repeat("x", 100<<10)) })
+	r.GET("/", func(c *gin.Context) { setBad(c); c.String(http.StatusOK, "%s", strings.Repeat("x", 300<<10)) })
 	if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusInternalServerError || outside.flushes != 0 {
 		t.Errorf("got %d and %d flushes, want 500 and none", w.Code, outside.flushes)
 	}

@@ -1,11 +1,9 @@
 package ginsession
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,70 +14,39 @@ import (
 
 	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/flask"
+	"github.com/ginsession/ginsession/internal/response"
+	"github.com/ginsession/ginsession/internal/sessionlog"
+	"github.com/ginsession/ginsession/internal/txn"
 )
 
 // Session is a dictionary that belongs to one browser and lasts from request
 // to request. It is read at the first use and saved by itself when the handler
-// returns, flushes, hijacks or has written 64 KiB.
+// returns, flushes, hijacks or has written 256 KiB ([WithResponseBuffer]).
 //
 // Its methods may be called from several goroutines at once, also through
 // [gin.Context.Copy] and after the request, when changes last only through
 // [Session.Save]. Values are copied in and out: changing one that was set or
 // got does not change the session.
 //
-// Any key is fine that is valid UTF-8, but "_flashes" and "_permanent", which
+// Any key is fine that is valid UTF-8, except "_flashes" and "_permanent", which
 // Flask's form of the cookie needs.
+//
+// Package fmt, encoding/json and log/slog print no value of a Session.
 type Session struct {
 	m       *manager
-	outer   *Session // the one around it in this request, or nil
+	outer   *Session // the one outside this one in the request, or nil
 	request *http.Request
-	writer  writer
-	log     *log        // nil: nothing is logged
-	over    atomic.Bool // the request is
+	entered time.Time
+	writer  response.Writer
+	pending atomic.Bool // a commit has left a cookie to send
 
-	headersGone bool       // guarded by mu, too
-	mu          sync.Mutex // guards all below
-	*state                 // nil until the first use: a request without one allocates a sixth of the bytes
-}
-
-// state is a session that a request has used. The order of the fields saves 32
-// of its bytes.
-type state struct {
-	// What is known.
-	content        codec.Container
-	at             handle // where, if the storage is a server
-	flaskPermanent string // what Flask's cookie said about it, or ""
-	rejected       error  // why a cookie was not accepted
-	broken         error  // the storage did not answer, and nobody knows what it holds
-	seen           []codec.Flash
-	flashed        bool // seen is filled in
-	came           bool // the session came with the request
-	held           bool // the storage holds it: it came, or was saved since
-	lookups        int8 // so far, to load it from there
-	asked          int8 // so far, of the validator
-
-	// What the request did since the last commit.
-	renewed   bool
-	destroyed bool
-	migrated  bool // it took the content from a Flask cookie
-	did       changes
-	refused   error // a change that cannot be saved
-
-	// What became of it.
-	err          error
-	setCookie    string    // the Set-Cookie line of the last commit
-	sentCookie   string    // the one among the headers
-	lines        [3]string // ours among the headers: see the constants
-	modified     bool
-	settled      bool // Save has returned an error, and nothing has changed since
-	migratedAway bool // the Flask cookie is of no more use
-	readOnly     bool // it is shown to [WithValidator]
-}
-
-func newSession(m *manager, c *gin.Context, outer *Session) *Session {
-	s := &Session{m: m, outer: outer, request: c.Request, log: m.newLog()}
-	s.writer.enter(s, c)
-	return s
+	mu    sync.Mutex   // guards all below
+	c     *gin.Context // nil once the request has ended
+	late  bool         // the headers have left
+	busy  bool         // a function given to Update runs, without the lock
+	freed *sync.Cond   // busy is false again; nil while nobody waits
+	txn   *txn.Txn     // nil before the first use
+	trace *txn.Trace   // nil: nothing is logged
 }
 
 // Get returns the value under key, or nil. A whole number comes back as int64,
@@ -92,7 +59,7 @@ func (s *Session) Get(key string) any {
 	return v
 }
 
-// Has tells whether key is in the session, even if its value is nil.
+// Has reports whether key is in the session, even if its value is nil.
 func (s *Session) Has(key string) bool {
 	_, ok := s.find(key)
 	return ok
@@ -100,11 +67,10 @@ func (s *Session) Has(key string) bool {
 
 // Keys returns the keys, sorted. Flash messages are not among them.
 func (s *Session) Keys() []string {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	keys := make([]string, s.content.Len())
-	for i, e := range s.content.Entries() {
+	keys := make([]string, s.txn.Content().Len())
+	for i, e := range s.txn.Content().Entries() {
 		keys[i] = e.Key
 	}
 	return keys
@@ -112,26 +78,25 @@ func (s *Session) Keys() []string {
 
 // Len returns the number of keys. Flash messages do not count.
 func (s *Session) Len() int {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return s.content.Len()
+	return s.txn.Content().Len()
 }
 
-// GetString returns a string, or "" where key is missing or something else.
+// GetString returns a string, or "" if key is missing or something else.
 // [template.HTML] counts as a string.
 func (s *Session) GetString(key string) string {
 	v, _ := read(s, key, codec.String)
 	return v
 }
 
-// GetBool returns a boolean, or false where key is missing or something else.
+// GetBool returns a boolean, or false if key is missing or something else.
 func (s *Session) GetBool(key string) bool {
 	v, _ := read(s, key, codec.Bool)
 	return v
 }
 
-// GetInt returns a whole number, or 0 where key is missing, something else, or
+// GetInt returns a whole number, or 0 if key is missing, something else, or
 // does not fit. 3.0 is a whole number; 3.5 is not.
 func (s *Session) GetInt(key string) int {
 	v, _ := read(s, key, codec.Int)
@@ -141,21 +106,21 @@ func (s *Session) GetInt(key string) int {
 	return int(v)
 }
 
-// GetInt64 returns a whole number, or 0 where key is missing, something else,
+// GetInt64 returns a whole number, or 0 if key is missing, something else,
 // or does not fit. 3.0 is a whole number; 3.5 is not.
 func (s *Session) GetInt64(key string) int64 {
 	v, _ := read(s, key, codec.Int)
 	return v
 }
 
-// GetUint64 returns a whole number, or 0 where key is missing, something else,
+// GetUint64 returns a whole number, or 0 if key is missing, something else,
 // negative, or does not fit.
 func (s *Session) GetUint64(key string) uint64 {
 	v, _ := read(s, key, codec.Uint)
 	return v
 }
 
-// GetFloat64 returns a number of any kind, or 0 where key is missing or
+// GetFloat64 returns a number of any kind, or 0 if key is missing or
 // something else.
 func (s *Session) GetFloat64(key string) float64 {
 	v, _ := read(s, key, codec.Float)
@@ -163,32 +128,32 @@ func (s *Session) GetFloat64(key string) float64 {
 }
 
 // GetTime returns a time with its nanoseconds and its offset from UTC, or the
-// zero time where key is missing or something else.
+// zero time if key is missing or something else.
 func (s *Session) GetTime(key string) time.Time {
 	v, _ := Get[time.Time](s, key)
 	return v
 }
 
-// GetDuration returns a duration, or 0 where key is missing or something else.
+// GetDuration returns a duration, or 0 if key is missing or something else.
 // It is kept as a whole number of nanoseconds.
 func (s *Session) GetDuration(key string) time.Duration {
 	return time.Duration(s.GetInt64(key))
 }
 
-// GetBytes returns a []byte, or nil where key is missing or something else.
+// GetBytes returns a []byte, or nil if key is missing or something else.
 func (s *Session) GetBytes(key string) []byte {
 	v, _ := Get[[]byte](s, key)
 	return v
 }
 
-// GetStringSlice returns a list of strings, or nil where key is missing or
+// GetStringSlice returns a list of strings, or nil if key is missing or
 // something else.
 func (s *Session) GetStringSlice(key string) []string {
 	v, _ := Get[[]string](s, key)
 	return v
 }
 
-// GetStringMap returns a map, or nil where key is missing or something else.
+// GetStringMap returns a map, or nil if key is missing or something else.
 // Its values have the types that [Session.Get] gives them.
 func (s *Session) GetStringMap(key string) map[string]any {
 	v, _ := Get[map[string]any](s, key)
@@ -196,12 +161,12 @@ func (s *Session) GetStringMap(key string) map[string]any {
 }
 
 // Get returns the value under key as a T, which can be any type that
-// encoding/json reads. It returns false where key is missing or its value is
+// encoding/json reads. It returns false if key is missing or its value is
 // not a T: no number is cut short, and no plain string becomes bytes, a time
 // or [template.HTML].
 func Get[T any](s *Session, key string) (T, bool) { return read(s, key, decode[T]) }
 
-// Pop removes key and returns its value as a T. It returns false where key is
+// Pop removes key and returns its value as a T. It returns false if key is
 // missing or its value is not a T; a value that is not a T is removed as well.
 func Pop[T any](s *Session, key string) (T, bool) { return take(s, key, decode[T]) }
 
@@ -216,7 +181,7 @@ func decodeAny(raw string) (any, bool) {
 	return v, err == nil
 }
 
-// decode gives the zero value where raw is not a T, however much of it was.
+// decode returns the zero value if raw is not a T.
 func decode[T any](raw string) (T, bool) {
 	var v, zero T
 	if !codec.Into(raw, &v) {
@@ -240,77 +205,65 @@ func take[T any](s *Session, key string, decode func(string) (T, bool)) (v T, ok
 }
 
 func (s *Session) remove(key string) (raw string, ok bool) {
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
-	if raw, ok = s.content.Find(key); ok {
-		s.delete(key)
+	if raw, ok = s.txn.Content().Find(key); ok {
+		s.txn.Delete(key)
 	}
 	return raw, ok
 }
 
 func (s *Session) find(key string) (raw string, ok bool) {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return s.content.Find(key)
+	return s.txn.Content().Find(key)
 }
 
-// Set puts a copy of value under key. It takes whatever encoding/json can
+// Set puts a copy of value under key. It takes anything that encoding/json can
 // carry, without registration; integers are exact to 64 bits. Setting the
 // value that key has already is no change.
 //
 // A value that cannot be stored changes nothing here, but the session will not
 // be saved and the response becomes an error page: [ErrValue], which
-// [Session.Err] shows at once.
+// [Session.Err] returns at once.
 func (s *Session) Set(key string, value any) {
 	raw, err := s.encode(key, value)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.load()
-	if err != nil {
-		s.refuse(err)
-		return
-	}
-	if old, found := s.content.Find(key); found && old == raw && !s.did.updates(key) {
-		return
-	}
-	s.content.Set(key, raw)
-	s.did.set(key, raw)
 	s.change()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.txn.Refuse(err)
+		return
+	}
+	s.txn.Set(key, raw)
 }
 
-// Update replaces the value under key by what fn makes of it; fn gets the zero
-// value where key is missing or not a T. Errors are those of [Session.Set].
+// Update replaces the value under key by what fn returns for it; fn gets the
+// zero value if key is missing or not a T. Errors are those of [Session.Set].
 //
 // On a server store, no update by a parallel request is lost: fn may run again
-// on a newer value. It must not touch the session.
+// on a newer value. It may read the session, which it sees as of the call, but
+// not change it: that panics.
 func Update[T any](s *Session, key string, fn func(T) T) {
 	s.update(key, func(old string, found bool) (string, error) {
 		var value T
 		if found {
 			value, _ = decode[T](old)
 		}
-		return s.encode(key, fn(value))
+		s.unlocked(func() { value = fn(value) })
+		return s.encode(key, value)
 	})
 }
 
 func (s *Session) update(key string, fn func(old string, found bool) (string, error)) {
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
-	old, found := s.content.Find(key)
+	old, found := s.txn.Content().Find(key)
 	raw, err := fn(old, found)
 	if err != nil {
-		s.refuse(err)
+		s.txn.Refuse(err)
 		return
 	}
-	if found && old == raw && !s.did.updates(key) {
-		return
-	}
-	s.content.Set(key, raw)
-	s.did.update(key, raw, fn)
-	s.change()
+	s.txn.Updated(key, old, found, raw, fn)
 }
 
 func (s *Session) encode(key string, value any) (string, error) {
@@ -324,7 +277,7 @@ func (s *Session) encode(key string, value any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: key %q, type %T: %w", ErrValue, key, value, err)
 	}
-	if s.m.Flask {
+	if s.m.flaskForm {
 		raw = flask.Times(raw)
 	}
 	return raw, nil
@@ -332,556 +285,369 @@ func (s *Session) encode(key string, value any) (string, error) {
 
 // Delete removes keys. Removing one that is missing is no change.
 func (s *Session) Delete(keys ...string) {
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
 	for _, key := range keys {
-		if _, ok := s.content.Find(key); ok {
-			s.delete(key)
+		if _, ok := s.txn.Content().Find(key); ok {
+			s.txn.Delete(key)
 		}
 	}
-}
-
-func (s *Session) delete(key string) {
-	s.content.Delete(key)
-	s.did.delete(key)
-	s.change()
 }
 
 // Clear removes everything, flash messages and [Session.SetPermanent] too. The
 // session that is left empty is deleted, cookie and record, unless something
 // is set afterwards. To log out, use [Session.Destroy].
 func (s *Session) Clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.load()
-	if s.content.Empty() && !s.held { // nobody else can have put anything in
-		s.content.Permanent = s.m.Permanent
-		s.did.reset()
-		return
-	}
-	s.did.clear(s.m.Permanent)
-	s.content.Fill(nil, nil)
-	s.content.Permanent, s.flaskPermanent = s.m.Permanent, ""
 	s.change()
+	defer s.mu.Unlock()
+	s.txn.Clear()
 }
 
 // Renew gives the session a new id and a new lifetime, and keeps what is in
-// it. Call it at every change of privilege, above all at log-in: an id that
-// somebody planted or saw before is worth nothing afterwards (OWASP ASVS 5,
-// 7.2.4).
+// it. Call it at every change of privilege, above all at log-in, against session
+// fixation: an id that an attacker planted or saw before is worth nothing
+// afterwards (OWASP ASVS 5, 7.2.4).
 func (s *Session) Renew() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.load()
-	s.content.Created, s.content.Expires = time.Now(), time.Time{}
-	s.renewed = true
 	s.change()
+	defer s.mu.Unlock()
+	s.txn.Renew()
 }
 
 // Destroy logs out: it removes the session and expires the browser's cookie.
 // What is set after it in the same request (a flash "You are logged out")
-// begins a fresh session.
+// begins a fresh session. On a server store it ends the session wherever a
+// parallel request has moved it by [Session.Renew].
 //
-// A copy of an encrypted cookie that somebody made before stays good until its
-// lifetime is over: a server cannot take back what it does not keep.
+// A copy of an encrypted cookie that was made before stays good until its
+// lifetime has passed: a server cannot take back what it does not keep.
 func (s *Session) Destroy() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.load()
-	s.content, s.flaskPermanent = s.m.fresh(), ""
-	s.did.reset()
-	s.renewed, s.destroyed = false, true
 	s.change()
+	defer s.mu.Unlock()
+	s.txn.Destroy()
+	s.hold()
 }
 
-// SetPermanent says whether the session outlives the browser window ("remember
+// SetPermanent sets whether the session outlives the browser window ("remember
 // me"). The default is false, or true with [WithPermanent]. It does not make an
 // empty session worth storing, and an idle timeout ends it all the same.
 func (s *Session) SetPermanent(permanent bool) {
-	s.mu.Lock()
+	s.change()
 	defer s.mu.Unlock()
-	s.load()
-	if s.content.Permanent != permanent {
-		s.content.Permanent = permanent
-		s.did.setPermanent(permanent)
-		s.change()
-	}
+	s.txn.SetPermanent(permanent)
 }
 
-// Permanent tells whether the session outlives the browser window.
+// Permanent reports whether the session outlives the browser window.
 func (s *Session) Permanent() bool {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return s.content.Permanent
+	return s.txn.Content().Permanent
 }
 
 // CreatedAt returns when the session began or was last renewed, to the
 // nanosecond; in Flask's cookie, the second of its last write.
 func (s *Session) CreatedAt() time.Time {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return s.content.Created
+	return s.txn.Content().Created
 }
 
-// ExpiresAt returns when the session ends if nobody uses it any more.
+// ExpiresAt returns when the session ends if it is not used any more.
 func (s *Session) ExpiresAt() time.Time {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	if s.content.Expires.IsZero() {
-		return s.m.expiry(s.content.Created)
-	}
-	if end := s.content.Created.Add(s.m.Lifetime); end.Before(s.content.Expires) {
-		return end // the lifetime was longer when it was saved
-	}
-	return s.content.Expires
+	return s.txn.ExpiresAt()
 }
 
-// IsNew tells whether nothing was loaded for this request: there was no
+// IsNew reports whether nothing was loaded for this request: there was no
 // cookie, it was not accepted, see [Session.Rejected], or the store did not
 // answer, see [Session.Err].
 func (s *Session) IsNew() bool {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return !s.came
+	return s.txn.Origin() == txn.Fresh
 }
 
-// Modified tells whether this request has changed the session so far, saved or
+// Modified reports whether this request has changed the session so far, saved or
 // not.
 func (s *Session) Modified() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state != nil && s.modified
+	return s.txn != nil && s.txn.Modified()
 }
 
 // ID returns a name for the session that is safe to log and useless as a
 // credential. It is "" for sessions that live in a cookie, and until the
 // session is stored.
 func (s *Session) ID() string {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	if !s.held || s.content.Empty() {
-		return ""
-	}
-	return s.at.name
+	return s.txn.ID()
 }
 
 // Rejected returns why the cookie that came was not accepted: [ErrExpired],
-// [ErrInvalid], [ErrUnknown] or [ErrRevoked]. It is nil where none came or one
+// [ErrInvalid], [ErrUnknown] or [ErrRevoked]. It is nil if none came or one
 // was accepted. A rejected cookie is no error of the request: it gets a fresh
 // session. The cookie stays in the browser until that is stored, or
-// [Session.Destroy] is called. [WithLogger] tells which check it failed.
+// [Session.Destroy] is called. [WithLogger] logs which check it failed.
 func (s *Session) Rejected() error {
-	s.mu.Lock()
+	s.read()
 	defer s.mu.Unlock()
-	s.load()
-	return s.rejected
+	return s.txn.Rejected()
 }
 
 // Err returns the first thing that went wrong with this session in this
 // request, or nil. While the request is under way it reads the session if
-// nothing has, to learn whether the store answers; where it does not, the
-// handler runs all the same, and getters give zero values; only its response is
-// replaced.
+// that has not happened yet, to learn whether the store answers; if it does not,
+// the handler runs all the same, and getters return zero values; only its
+// response is replaced.
+//
+// After a commit it wraps [ErrUnknown] if the session has ended while the
+// request was under way and its changes were dropped.
 func (s *Session) Err() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state == nil && s.over.Load() {
-		return nil // nobody has used it
+	unused := s.txn == nil && s.c == nil
+	s.mu.Unlock()
+	if unused {
+		return nil
 	}
-	s.load()
-	return s.err
+	s.read()
+	defer s.mu.Unlock()
+	return s.txn.Err()
 }
 
-// Save commits now, for those who want to handle the error; otherwise it is
-// never needed. On return, the Set-Cookie line, if there is need for one, is among
-// the headers of the response. While the handler runs, Save belongs to the
-// goroutine of the request.
+// Save commits now, to handle the error; otherwise it is never needed. It may
+// be called from any goroutine at any time. The Set-Cookie line, if there is
+// need for one, is among the headers of the response when the request's goroutine
+// next asks for them (c.Writer.Header), or when they are sent.
 //
-// An error that Save returned is yours: unless the session changes again, the
-// handler's response stands. After the headers have left, a session in a
+// An error that Save returned is the app's: unless the session changes again,
+// the handler's response stands. After the headers have left, a session in a
 // cookie cannot be saved any more: [ErrLate].
 func (s *Session) Save() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == nil || s.readOnly {
+	s.await()
+	if s.txn == nil {
 		return nil
 	}
-	s.headersGone = s.headersGone || s.writer.gone()
-	if err := s.commit(); err != nil {
-		s.settled, s.refused = true, nil
-		return err
+	err := s.txn.Save()
+	if !s.txn.ReadOnly() {
+		s.pending.Store(true)
+		s.hold()
 	}
-	if !s.headersGone {
-		s.writeHeaders(s.writer.ResponseWriter.Header())
-	}
-	return nil
-}
-
-// finalCommit is the commit before the headers leave, to which it adds what
-// they need, or the one after them.
-func (s *Session) finalCommit(headersGone bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.headersGone = s.headersGone || headersGone
-	if s.m.Flask && s.state == nil && !s.headersGone {
-		if s.load(); !s.idle() {
-			s.state = nil // nobody has looked at it, and the response does not vary
-		}
-	}
-	var err error
-	if s.state != nil && !s.settled {
-		err = s.commit()
-	}
-	if !s.headersGone {
-		s.writeHeaders(s.writer.ResponseWriter.Header())
-	}
-	s.headersGone = true
 	return err
 }
 
-// lastHeaders adds what is known to the headers of an error page.
-func (s *Session) lastHeaders(h http.Header) {
+// Format implements [fmt.Formatter]. It prints no value.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(printed)) }
+
+// MarshalText implements [encoding.TextMarshaler]. It holds no value.
+func (s *Session) MarshalText() ([]byte, error) { return []byte(printed), nil }
+
+const printed = "ginsession.Session"
+
+// read locks the session and loads it.
+func (s *Session) read() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writeHeaders(h)
-	s.headersGone = true
-}
-
-// Everything below is called with the session locked.
-
-// load reads the session at the first use: the first cookie of its name that
-// is accepted.
-func (s *Session) load() {
-	if s.state != nil {
+	if s.txn != nil {
 		return
 	}
-	s.state = &state{did: changes{detailed: s.m.store != nil || s.log != nil}}
-	for value := range s.m.cookie.values(s.request.Header) {
-		start := s.log.now()
-		err := s.m.storage.load(s.request.Context(), s, value)
-		s.log.took(start)
-		if s.accept(err) {
-			s.came, s.held = !s.content.Empty(), true
-			return
+	ready := false
+	defer func() {
+		if !ready { // a panic of the store or the validator
+			s.mu.Unlock()
 		}
-		if s.enough() {
-			break
-		}
-	}
-	if s.at.ended || !s.migrate() {
-		s.content = s.m.fresh()
-	}
+	}()
+	s.load()
+	ready = true
 }
 
-// migrate takes over the session in the first Flask cookie that is good, for
-// [WithFlaskMigration].
-func (s *Session) migrate() bool {
-	if s.m.flask == nil || s.enough() {
-		return false
-	}
-	for value := range s.m.flaskCookie.values(s.request.Header) {
-		if s.m.flask.load(s.request.Context(), s, value) == nil && s.accept(nil) {
-			s.came, s.migrated = !s.content.Empty(), true
-			return true
-		}
-		if s.enough() {
-			break
-		}
-	}
-	return false
-}
-
-// enough tells whether no more cookies are opened: nobody knows what they stand
-// for, or the validator has refused as many as it is asked about.
-func (s *Session) enough() bool { return s.broken != nil || s.asked == maxLookups }
-
-// accept tells whether a cookie's session counts, once a storage has loaded it.
-// Where it does not, accept notes why, and nothing of that session is left.
-func (s *Session) accept(err error) bool {
-	if err == nil {
-		err = s.validate()
-	}
-	if err == nil {
-		s.rejected = nil
-		s.log.refuse(nil)
-		return true
-	}
-	s.content, s.flaskPermanent, s.at = codec.Container{}, "", handle{ended: s.at.ended}
-	why := rejection(err)
-	if why == nil {
-		s.broken = err
-		s.fail(err)
-	} else if s.rejected == nil || errors.Is(why, ErrExpired) || errors.Is(why, ErrRevoked) { // which say more than that another was not ours
-		s.rejected = why
-		s.log.refuse(err)
-	}
-	return false
-}
-
-// validate asks the app whether a session still counts, for [WithValidator].
-// Until it has said so, nobody knows, and nothing of the session shows: also
-// where it panics.
-func (s *Session) validate() error {
-	if s.m.validator == nil || s.content.Empty() {
-		return nil
-	}
-	s.asked++
-	content, failed := s.content, s.err
-	s.content, s.broken = s.m.fresh(), errValidator
-	s.fail(errValidator)
-	shown := &Session{m: s.m, request: s.request}
-	shown.state = &state{content: content.Clone(), at: s.at, came: true, held: true, readOnly: true}
-	valid, err := s.m.validator(context.WithoutCancel(s.request.Context()), shown)
-	s.content, s.broken, s.err = content, nil, failed
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: WithValidator: %w", ErrUnavailable, err)
-	case !valid:
-		return ErrRevoked
-	}
-	return nil
-}
-
-// leaveFlask notes that a Flask cookie has to go, if there is one: what it
-// holds was taken over, now or in an earlier request, and it must not bring a
-// session back that is logged out.
-func (s *Session) leaveFlask() {
-	s.migratedAway = s.migratedAway || s.migrated || s.m.flask != nil && s.m.cookie.name != flaskName && s.flaskCame()
-}
-
-// flaskCame tells whether a good Flask cookie came.
-func (s *Session) flaskCame() bool {
-	for value := range s.m.flaskCookie.values(s.request.Header) {
-		nobody := &Session{m: s.m, state: new(state)}
-		if s.m.flask.load(s.request.Context(), nobody, value) == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// change notes that there is something to save.
+// change locks the session and loads it, to change it.
 func (s *Session) change() {
-	if s.readOnly {
-		panic("ginsession: the function given to WithValidator has changed the session, which it may only read")
+	s.mu.Lock()
+	ready := false
+	defer func() {
+		if !ready { // a panic
+			s.mu.Unlock()
+		}
+	}()
+	s.await()
+	s.load()
+	ready = true
+}
+
+// load reads the session at the first use.
+func (s *Session) load() {
+	if s.txn != nil {
+		return
 	}
-	s.modified, s.settled = true, false
-	if s.headersGone && s.m.store == nil {
-		s.fail(errLate) // a cookie cannot be saved any more
+	s.trace = s.m.newTrace()
+	s.txn = txn.New(&s.m.txn, txn.Request{
+		Context: s.request.Context(),
+		Header:  s.request.Header,
+		Entered: s.entered,
+		Late:    s.late,
+	}, s.trace)
+	s.txn.Load()
+}
+
+// unlocked runs a function of the app's own, which may read the session, without
+// the lock. What changes the session waits.
+func (s *Session) unlocked(fn func()) {
+	s.busy = true
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.busy = false
+		if s.freed != nil {
+			s.freed.Broadcast()
+		}
+	}()
+	fn()
+}
+
+// await waits until no function given to Update runs. That function itself
+// would wait for ever.
+func (s *Session) await() {
+	for s.busy {
+		if calledByUpdate() {
+			panic("ginsession: the function given to Update has changed the session, which it may only read")
+		}
+		if s.freed == nil {
+			s.freed = sync.NewCond(&s.mu)
+		}
+		s.freed.Wait()
 	}
 }
 
-// refuse notes a change that cannot be saved.
-func (s *Session) refuse(err error) {
-	s.fail(err)
-	if s.refused == nil {
-		s.refused = err
+// calledByUpdate reports whether this goroutine is in a function given to Update.
+func calledByUpdate() bool {
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "(*Session).unlocked") {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
-	s.change()
 }
 
-func (s *Session) fail(err error) {
-	if s.err == nil {
-		s.err = err
+// hold lets a second pass through [gin.Engine.HandleContext], which forgets all
+// that the gin.Context holds, find the session again.
+func (s *Session) hold() {
+	if s.c != nil {
+		s.m.passes.add(s.c, s)
 	}
 }
 
-// commit makes what the request did last. Where it fails, all of it is still
-// to be saved.
-func (s *Session) commit() error {
-	s.log.try(s)
-	held := s.held
-	err := s.tryCommit()
-	s.log.outcome(s, err, held || !s.content.Empty())
-	if err == nil {
+// owner is a [Session] as its response knows it.
+type owner Session
+
+// Commit implements [response.Owner].
+func (o *owner) Commit(h http.Header) error {
+	s := (*Session)(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.await()
+	s.late = s.late || h == nil
+	if s.txn == nil && s.m.txn.Rolling && !s.late {
+		s.roll(h)
+	}
+	if s.txn == nil {
+		s.late = true
 		return nil
 	}
-	s.fail(err)
-	if s.destroyed && !s.headersGone { // whatever is wrong, the browser is logged out
-		s.setCookie = s.expireCookie()
-		s.leaveFlask()
+	err := s.txn.Finish(h)
+	s.tell(h)
+	return err
+}
+
+// roll loads a session that the request has not used, if it is to be sent with
+// every response.
+func (s *Session) roll(h http.Header) {
+	if !s.m.txn.Cookie.Came(s.request.Header) || s.m.txn.Cookie.IsSet(h) {
+		return
+	}
+	if s.load(); !s.txn.RefreshDue(h) {
+		s.txn, s.trace = nil, nil // the response does not vary
+	}
+}
+
+// Hold implements [response.Owner].
+func (o *owner) Hold() error {
+	s := (*Session)(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.await()
+	if s.txn == nil {
+		s.late = true
+		return nil
+	}
+	err := s.txn.Finish(http.Header{})
+	if err == nil {
+		s.pending.Store(true)
+		s.close()
 	}
 	return err
 }
 
-func (s *Session) tryCommit() error {
-	switch {
-	case s.broken != nil:
-		return s.broken
-	case s.refused != nil && s.destroyed: // the log-out goes on without what cannot be saved
-		s.content = s.m.fresh()
-		s.did.reset()
-		return errors.Join(s.refused, s.store())
-	case s.refused != nil:
-		return s.refused
-	case s.renewed || s.destroyed || s.did.any():
-		return s.store()
-	case s.idle() || s.migrated && !s.headersGone:
-		err := s.store()
-		if errors.Is(err, ErrTooLarge) {
-			return nil // nobody has changed it: it stays as it is, in Flask's cookie perhaps, which may be larger
-		}
-		return err
-	}
-	return nil
-}
-
-func (s *Session) store() error {
-	start := s.log.now()
-	line, err := s.m.storage.commit(s.request.Context(), s)
-	s.log.took(start)
-	ended := errors.Is(err, errEnded)
-	if errors.Is(err, ErrUnavailable) {
-		s.broken = err // it may be saved; a second try could count an update twice
-	}
-	if err != nil && !ended {
-		return err
-	}
-	if line != "" || ended { // what an earlier Save has put there is over, too
-		s.setCookie = line
-	}
-	s.leaveFlask()
-	s.did.reset()
-	s.renewed, s.destroyed = false, false
-	s.migrated = false
-	s.held = !ended && (!s.content.Empty() || s.at.id != "") // an emptied record is still there
-	return err
-}
-
-// idle tells whether it is time to note that the session is in use. That is
-// never an error: once the headers have left it is too late, and no harm done.
-func (s *Session) idle() bool {
-	switch {
-	case !s.came || !s.held || s.headersGone:
-		return false
-	case s.m.Flask:
-		// Flask sends a permanent session again with every response; if this
-		// is Flask's response, passed on by a proxy, it has just done so.
-		return s.content.Permanent && !s.m.cookie.isSet(s.writer.ResponseWriter.Header())
-	}
-	gain := s.m.expiry(s.content.Created).Sub(s.content.Expires)
-	if s.m.IdleTimeout == 0 {
-		return gain >= time.Second // there was a timeout, or a shorter lifetime
-	}
-	return gain.Abs() >= s.m.IdleTimeout/4 // below 0 where the timeout is shorter than it was
-}
-
-// expireCookie gives the Set-Cookie line that takes the session's cookie out of
-// the browser, or "" where there is none in it.
-func (s *Session) expireCookie() string {
-	if s.held || s.setCookie != "" || s.destroyed && s.m.cookie.came(s.request.Header) {
-		return s.m.cookie.expire()
-	}
-	return ""
-}
-
-// maxAge is how long the browser is to keep a cookie that is good until end; 0
-// is for the browser window.
-func (s *Session) maxAge(end time.Time) time.Duration {
-	if !s.content.Permanent {
-		return 0
-	}
-	return max(time.Until(end), time.Second)
-}
-
-// writeHeaders tells caches and the browser what this response owes to the
-// session. It may be called again: nothing is repeated.
-func (s *Session) writeHeaders(h http.Header) {
-	if s.state == nil {
-		return
-	}
-	s.addVary(h)
-	if s.setCookie == "" && s.sentCookie == "" && !s.migratedAway {
-		return
-	}
-	before := len(h["Set-Cookie"])
-	if s.migratedAway && (s.m.cookie.name != flaskName || s.setCookie == "") {
-		if expire := s.m.flaskCookie.expire(); !slices.Contains(h["Set-Cookie"], expire) {
-			h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), expire)
-		}
-	}
-	s.writeCookie(h)
-	if (s.setCookie != "" || len(h["Set-Cookie"]) > before) && len(h["Cache-Control"]) == 0 {
-		h["Cache-Control"] = s.withLine(lineCacheControl, nil, "no-store")
+// Pending implements [response.Owner].
+func (o *owner) Pending(h http.Header) {
+	if s := (*Session)(o); s.pending.Load() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pending.Store(false)
+		s.txn.Headers(h)
 	}
 }
 
-// writeCookie puts the line of the last commit in the place of that of an
-// earlier one.
-func (s *Session) writeCookie(h http.Header) {
-	lines := h["Set-Cookie"]
-	if s.setCookie == s.sentCookie && slices.Contains(lines, s.setCookie) {
-		return
-	}
-	if len(lines) > 0 { // Flask's may be expired by the same line, and ours is to be the last
-		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == s.sentCookie || line == s.setCookie })
-	}
-	if s.setCookie != "" {
-		lines = s.withLine(lineSetCookie, lines, s.setCookie)
-	}
-	if s.sentCookie = s.setCookie; len(lines) > 0 {
-		h["Set-Cookie"] = lines
-	} else {
-		delete(h, "Set-Cookie")
+// Settle implements [response.Owner].
+func (o *owner) Settle(c *gin.Context, h http.Header) {
+	(*Session)(o).settle(h)
+	for inner := innermost(c); inner != nil && inner != (*Session)(o); inner = inner.outer {
+		inner.settle(h) // it is saved, whatever happens to this one
 	}
 }
 
-const (
-	lineVary = iota
-	lineSetCookie
-	lineCacheControl
-)
-
-// withLine adds a line of ours to those that a header has. Where it is the only
-// one, and the first of its kind, it lives in the session, which saves a write 3
-// of 10 allocations; others may hold on to it.
-func (s *Session) withLine(which int, lines []string, line string) []string {
-	if len(lines) > 0 || s.lines[which] != "" {
-		return append(slices.Clip(lines), line)
+func (s *Session) settle(h http.Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.late = true; s.txn != nil {
+		s.tell(h)
 	}
-	s.lines[which] = line
-	return s.lines[which : which+1 : which+1]
 }
 
-// addVary keeps caches from handing one browser's response to another (RFC
-// 9110, section 12.5.5).
-func (s *Session) addVary(h http.Header) {
-	for _, line := range h["Vary"] {
-		for field := range strings.SplitSeq(line, ",") {
-			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
-				return
-			}
-		}
+// tell adds to the headers h, unless that is nil, what the browser needs. They
+// leave now.
+func (s *Session) tell(h http.Header) {
+	if h != nil {
+		s.pending.Store(false)
+		s.txn.Headers(h)
+		s.m.warnPlain(s.request, s.txn)
 	}
-	h["Vary"] = s.withLine(lineVary, h["Vary"], "Cookie")
+	s.close()
 }
 
-// fresh is the content of a session that begins now.
-func (m *manager) fresh() codec.Container {
-	return codec.Container{Created: time.Now(), Permanent: m.Permanent}
+func (s *Session) close() {
+	s.late = true
+	s.txn.Close()
 }
 
-// expiry is the end of a session that is used now.
-func (m *manager) expiry(created time.Time) time.Time {
-	end := created.Add(m.Lifetime)
-	if m.IdleTimeout == 0 {
-		return end // without a look at the clock
+// log writes the line of the request. The session is not locked meanwhile: the
+// logger may be the app's own.
+func (s *Session) log(c *gin.Context) {
+	s.mu.Lock()
+	t, trace := s.txn, s.trace
+	var entry sessionlog.Entry
+	if trace != nil {
+		copied := *trace
+		entry = sessionlog.Entry{Cookie: s.m.txn.Cookie.Name, Method: c.Request.Method, Route: c.FullPath(), Trace: &copied, Broken: t.Broken(), Storage: !s.m.txn.InCookie}
 	}
-	if idle := time.Now().Add(m.IdleTimeout); idle.Before(end) {
-		return idle
+	s.mu.Unlock()
+	if trace != nil {
+		sessionlog.Write(c.Request.Context(), s.m.log(), entry)
 	}
-	return end
-}
-
-// expired goes by what was sealed and by the lifetime of today, whichever ends
-// first, so that a shortened lifetime holds at once.
-func (m *manager) expired(c *codec.Container) bool {
-	now := time.Now()
-	return !now.Before(c.Expires) || !now.Before(c.Created.Add(m.Lifetime))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,7 +193,7 @@ func TestValidator_manyRefusedCookies(t *testing.T) {
 		asked++
 		return !refuse, nil
 	}))
-	k := cookieOf(t, h, strings.Repeat("a", 1_000_000))
+	k := cookieOf(t, h, strings.Repeat("a", 60_000))
 	refuse, asked = true, 0
 	cookies := make([]*http.Cookie, 600)
 	for i := range cookies {
@@ -209,8 +208,8 @@ func TestValidator_manyRefusedCookies(t *testing.T) {
 			t.Errorf("got %v, want ErrRevoked", s.Rejected())
 		}
 	})
-	if many := time.Since(begin); many > 20*few || asked != 8 {
-		t.Errorf("600 cookies took %v, and 4 of them %v; asked %d times, want 8", many, few, asked)
+	if many := time.Since(begin); many > 20*few || asked != 2 {
+		t.Errorf("600 cookies took %v, and 4 of them %v; asked %d times, want 2", many, few, asked)
 	}
 }
 
@@ -333,7 +332,7 @@ func TestValidator_cannotTellOfOne(t *testing.T) {
 			cookies []*http.Cookie
 		}{
 			{ours, []*http.Cookie{cookieOf(t, ours, "ann")}},
-			{ours, []*http.Cookie{cookieOf(t, ours, "ann"), cookieOf(t, ours, "mallory")}},
+			{ours, []*http.Cookie{cookieOf(t, ours, "mallory"), cookieOf(t, ours, "ann")}},
 			{ours, []*http.Cookie{cookieOf(t, ours, "revoked"), cookieOf(t, ours, "ann")}},
 			{migrating, []*http.Cookie{flask("ann"), flask("mallory")}},
 			{migrating, []*http.Cookie{flask("ann"), flask("revoked")}},
@@ -347,14 +346,17 @@ func TestValidator_cannotTellOfOne(t *testing.T) {
 }
 
 // A header full of one revoked cookie does not become a thousand questions.
-func TestValidator_isAskedFourTimesAtMost(t *testing.T) {
+func TestValidator_isAskedEightTimesAtMost(t *testing.T) {
 	for name, opt := range map[string]ginsession.Option{"cookie": ginsession.WithPath("/"), "Flask": ginsession.WithFlaskCookie()} {
 		v := new(since)
 		h := mustNew(t, secret, opt, ginsession.WithValidator(v.valid))
-		k := cookieOf(t, h, "ann")
-		v.moment = time.Now().Add(time.Hour)
-		if got := look(t, h, slices.Repeat([]*http.Cookie{k}, 100)...); got != revoked || v.asked != 4 {
-			t.Errorf("%s: got %+v and %d questions, want %+v and 4", name, got, v.asked, revoked)
+		var cookies []*http.Cookie
+		for i := range 20 {
+			cookies = append(cookies, cookieOf(t, h, strings.Repeat("ann", i+1)))
+		}
+		v.moment, v.asked = time.Now().Add(time.Hour), 0
+		if got := look(t, h, cookies...); got != revoked || v.asked != 8 {
+			t.Errorf("%s: got %+v and %d questions, want %+v and 8", name, got, v.asked, revoked)
 		}
 	}
 }

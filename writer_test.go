@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	held     = 64 << 10 // bytes of a body that are held back
+	held     = 256 << 10 // bytes of a body that are held back
 	page     = "Internal Server Error\n"
 	patience = 10 * time.Second // only a test that fails waits that long
 )
@@ -242,7 +242,7 @@ func TestWriter_changesAreNeverTooLateBeforeHeadersLeave(t *testing.T) {
 		{"not modified", "GET", func(c *gin.Context) { c.Status(304); set(c) }, 304, ""},
 		{"abort", "GET", func(c *gin.Context) { c.AbortWithStatus(403); set(c) }, 403, ""},
 		{"abort json", "GET", func(c *gin.Context) { c.AbortWithStatusJSON(403, 1); set(c) }, 403, "1"},
-		{"just under 64 KiB", "GET", func(c *gin.Context) { c.String(200, strings.Repeat("x", held-1)); set(c) }, 200, strings.Repeat("x", held-1)},
+		{"just under 256 KiB", "GET", func(c *gin.Context) { c.String(200, strings.Repeat("x", held-1)); set(c) }, 200, strings.Repeat("x", held-1)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -368,7 +368,7 @@ func TestWriter_noRouteHandlers(t *testing.T) {
 	}
 }
 
-func TestWriter_holdsUpTo64KiB(t *testing.T) {
+func TestWriter_holdsUpTo256KiB(t *testing.T) {
 	write := func(c *gin.Context, n int) { _, _ = c.Writer.Write(make([]byte, n)) }
 	writeString := func(c *gin.Context, n int) { _, _ = c.Writer.WriteString(strings.Repeat("x", n)) }
 	tests := []struct {
@@ -382,10 +382,10 @@ func TestWriter_holdsUpTo64KiB(t *testing.T) {
 		{"63 KiB of string", writeString, []int{63 << 10}, false},
 		{"one byte less", write, []int{held - 1}, false},
 		{"one byte less of string", writeString, []int{held - 1}, false},
-		{"64 KiB", write, []int{held}, true},
-		{"64 KiB of string", writeString, []int{held}, true},
-		{"64 KiB in pieces", write, []int{held - 1, 1}, true},
-		{"64 KiB of string in pieces", writeString, []int{held - 1, 1}, true},
+		{"256 KiB", write, []int{held}, true},
+		{"256 KiB of string", writeString, []int{held}, true},
+		{"256 KiB in pieces", write, []int{held - 1, 1}, true},
+		{"256 KiB of string in pieces", writeString, []int{held - 1, 1}, true},
 		{"more at once", write, []int{held * 3}, true},
 	}
 	for _, tt := range tests {
@@ -532,8 +532,8 @@ func wantEvents(t *testing.T, h gin.HandlerFunc, goOn *chan struct{}) {
 func TestWriter_lateChangeIsReported(t *testing.T) {
 	const flush = "flush" // and no body: gin would still hijack
 	leave := map[string]gin.HandlerFunc{
-		flush:    func(c *gin.Context) { c.Writer.Flush() },
-		"64 KiB": func(c *gin.Context) { c.String(200, "%s", strings.Repeat("x", held)) },
+		flush:     func(c *gin.Context) { c.Writer.Flush() },
+		"256 KiB": func(c *gin.Context) { c.String(200, "%s", strings.Repeat("x", held)) },
 	}
 	changes := map[string]struct {
 		fn   gin.HandlerFunc

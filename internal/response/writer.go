@@ -1,4 +1,6 @@
-package ginsession
+// Package response holds a response back until its session is committed, and
+// answers with an error page if that fails.
+package response
 
 import (
 	"bufio"
@@ -13,72 +15,102 @@ import (
 	"sync"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession/internal/sessionerr"
 )
 
-// maxHeld is how much of a body is held back, in bytes.
-const maxHeld = 64 << 10
+// Owner is the session that a response belongs to.
+type Owner interface {
+	// Commit persists the session and adds to h what the browser needs. If h
+	// is nil, the headers have left. The error is a reason to replace the
+	// response, unless it is [sessionerr.ErrEnded].
+	Commit(h http.Header) error
 
-// writer holds a response back until the session is committed, so that changes
+	// Hold persists the session before the connection is taken over. What the
+	// browser needs stays pending.
+	Hold() error
+
+	// Pending adds to h what Hold, or a commit of the app's own, has left to say.
+	Pending(h http.Header)
+
+	// Settle adds to h what is known when the response is replaced, of the
+	// sessions inside this one as well. Nothing changes after that.
+	Settle(c *gin.Context, h http.Header)
+}
+
+// Config is what all responses of one middleware share.
+type Config struct {
+	Limit   int                       // bytes of a body that are held back
+	OnError func(*gin.Context, error) // the app's error handler, or nil
+}
+
+// Writer holds a response back until the session is committed, so that changes
 // made after the handler wrote its body are kept, and so that nothing of that
-// body follows an error page. To the handler it looks like gin's own writer.
-type writer struct {
+// body follows an error page. To the handler it looks like gin's own writer. As
+// that, it belongs to the request's goroutine.
+type Writer struct {
 	gin.ResponseWriter // the next one outwards
 
-	s     *Session
-	c     *gin.Context // nil once the request is over
-	aside http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
+	config *Config
+	owner  Owner
+	outer  *Writer      // of the session outside this one, or nil
+	c      *gin.Context // nil once the request is over
+	aside  http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
 
 	stage       stage
-	statusSet   bool // by the handler
-	written     bool // as the handler sees it
-	bodyRefused bool // a part of it, for the status has none
-	status      int  // while holding
+	bodyRefused bool // a part of the body, for the status has none
+	status      int  // set by the handler while the response is held, or 0
 	body        *bytes.Buffer
 
 	err error // why the response was replaced
 }
 
+// stage is how far the response is. It only rises.
 type stage int8
 
 const (
-	holding  stage = iota // nothing has left
+	holding  stage = iota // nothing has left, and the handler has written nothing
+	written               // nothing has left, but the handler has written
 	passing               // what was held has left; all else passes through
-	replaced              // an error page, or nobody's: what comes is thrown away
+	replaced              // by an error page, or abandoned: what comes is thrown away
 )
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func (w *writer) enter(s *Session, c *gin.Context) {
+// Enter begins a response; outer is the writer of the session outside this one,
+// or nil. It reports whether the headers have left already.
+func (w *Writer) Enter(config *Config, owner Owner, c *gin.Context, outer *Writer) (late bool) {
 	w.ResponseWriter = c.Writer
-	w.s, w.c = s, c
-	w.status = c.Writer.Status()
+	w.config, w.owner, w.outer, w.c = config, owner, outer, c
 	if h := c.Writer.Header(); len(h) > 0 {
 		w.aside = h.Clone()
 	}
-	if w.gone() { // somebody outside has begun the response
-		w.stage, s.headersGone = passing, true
+	if w.gone() { // something outside has begun the response
+		w.stage = passing
 	}
+	return w.stage == passing
 }
 
-// finish ends a request whose handler has returned.
-func (w *writer) finish() {
+// Finish ends a response whose handler has returned.
+func (w *Writer) Finish() {
 	switch w.stage {
-	case holding:
+	case holding, written:
 		_ = w.release()
 	case passing:
-		if err := w.s.finalCommit(true); err != nil {
+		if err := w.owner.Commit(nil); err != nil {
 			w.reportLate(err)
 		}
 	}
 }
 
-// leave gives gin its writer back, whether the handler returned or panicked. A
+// Leave gives gin its writer back, whether the handler returned or panicked. A
 // writer that a middleware inside (gzip) has left in the context stays: it has
 // announced itself in the headers, and gin's body of 404 has yet to go through
 // it. But it must not see what takes the place of a response.
-func (w *writer) leave() {
-	if w.stage == holding { // a panic: nothing is saved, and nothing of the body leaves
-		if w.replace(nil); w.written || w.statusSet {
+func (w *Writer) Leave() {
+	if w.held() { // a panic: nothing is saved, and nothing of the body leaves
+		begun := w.stage == written || w.status != 0
+		if w.replace(nil); begun {
 			w.ResponseWriter.WriteHeader(http.StatusInternalServerError) // Recovery sets none for http.ErrAbortHandler
 		}
 	}
@@ -86,18 +118,23 @@ func (w *writer) leave() {
 		w.c.Writer = w.ResponseWriter
 	}
 	w.c = nil
-	w.s.over.Store(true)
 }
+
+// held reports whether nothing has left.
+func (w *Writer) held() bool { return w.stage <= written }
 
 // release commits the session and lets go of what was held back. The error is
 // the reason why the response was replaced.
-func (w *writer) release() error {
-	if w.stage != holding {
+func (w *Writer) release() error {
+	if !w.held() {
 		return w.err
 	}
-	gone := w.gone()
-	err := w.s.finalCommit(gone)
-	if err != nil && !gone && !errors.Is(err, errEnded) {
+	var h http.Header
+	if !w.gone() {
+		h = w.ResponseWriter.Header()
+	}
+	err := w.owner.Commit(h)
+	if err != nil && h != nil && !errors.Is(err, sessionerr.ErrEnded) {
 		w.refuse(err)
 		return err
 	}
@@ -110,8 +147,8 @@ func (w *writer) release() error {
 
 // releaseEarly releases while the handler goes on, for ever perhaps: an error
 // page does not wait for that.
-func (w *writer) releaseEarly() error {
-	held := w.stage == holding
+func (w *Writer) releaseEarly() error {
+	held := w.held()
 	err := w.release()
 	if held && err != nil && w.isOutermost() {
 		_ = http.NewResponseController(w.ResponseWriter).Flush() // where it can
@@ -121,7 +158,7 @@ func (w *writer) releaseEarly() error {
 
 // isOutermost tells whether nothing but gin's own writer is outside. What else
 // there is (gzip, a buffer) may send something of its own when it is flushed.
-func (w *writer) isOutermost() bool {
+func (w *Writer) isOutermost() bool {
 	outside, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter })
 	if !ok {
 		return false
@@ -133,7 +170,7 @@ func (w *writer) isOutermost() bool {
 // gone tells whether the headers have left without us: somebody outside has
 // written before, or a second pass through HandleContext. What another session
 // outside holds back has not.
-func (w *writer) gone() bool {
+func (w *Writer) gone() bool {
 	if held := w.holder(); held != nil {
 		return held.gone()
 	}
@@ -142,18 +179,19 @@ func (w *writer) gone() bool {
 
 // holder is the writer of the next session outwards that still holds the
 // response, whatever other middleware is between, or nil.
-func (w *writer) holder() *writer {
-	for o := w.s.outer; o != nil; o = o.outer {
-		if o.writer.stage == holding {
-			return &o.writer
+func (w *Writer) holder() *Writer {
+	for o := w.outer; o != nil; o = o.outer {
+		if o.held() {
+			return o
 		}
 	}
 	return nil
 }
 
-func (w *writer) open() {
+func (w *Writer) open() {
+	begun := w.stage == written
 	w.stage = passing
-	if w.statusSet {
+	if w.status != 0 {
 		w.ResponseWriter.WriteHeader(w.status)
 	}
 	h := w.ResponseWriter.Header()
@@ -161,13 +199,13 @@ func (w *writer) open() {
 		delete(h, "Content-Length") // gzip's, of what it could not write
 	}
 	var trailers http.Header
-	if w.written && len(h["Trailer"]) > 0 {
+	if begun && len(h["Trailer"]) > 0 {
 		trailers = cutTrailers(h)
 	}
 	if w.body != nil && w.body.Len() > 0 {
 		w.sendBody(h)
 	}
-	if w.written {
+	if begun {
 		w.ResponseWriter.WriteHeaderNow()
 	}
 	maps.Copy(h, trailers)
@@ -195,7 +233,7 @@ func cutTrailers(h http.Header) http.Header {
 
 // sendBody sends as much of the body as was announced; then net/http says that
 // it was too much. All at once, it would send nothing.
-func (w *writer) sendBody(h http.Header) {
+func (w *Writer) sendBody(h http.Header) {
 	body := w.body.Bytes()
 	if n, err := strconv.Atoi(h.Get("Content-Length")); err == nil && 0 < n && n < len(body) {
 		_, _ = w.ResponseWriter.Write(body[:n])
@@ -205,7 +243,7 @@ func (w *writer) sendBody(h http.Header) {
 }
 
 // drop returns the buffer. Its content has been copied or is not wanted.
-func (w *writer) drop() {
+func (w *Writer) drop() {
 	if w.body != nil {
 		w.body.Reset()
 		buffers.Put(w.body)
@@ -214,21 +252,18 @@ func (w *writer) drop() {
 }
 
 // replace throws away all that the handler wrote, headers too.
-func (w *writer) replace(err error) {
+func (w *Writer) replace(err error) {
 	w.stage, w.err = replaced, err
 	w.drop()
 	h := w.ResponseWriter.Header()
 	clear(h)
 	maps.Copy(h, w.aside)
 	w.aside = http.Header{}
-	w.s.lastHeaders(h) // what an explicit Save has promised the browser
-	for inner := around(w.c); inner != nil && inner != w.s; inner = inner.outer {
-		inner.lastHeaders(h) // it is saved, whatever becomes of this one
-	}
+	w.owner.Settle(w.c, h)
 }
 
 // refuse answers with an error page in place of the handler's response.
-func (w *writer) refuse(err error) {
+func (w *Writer) refuse(err error) {
 	w.replace(err)
 	w.ResponseWriter.Header().Set("Cache-Control", "no-store")
 	_ = w.c.Error(err)
@@ -237,8 +272,8 @@ func (w *writer) refuse(err error) {
 	page := &errorPage{ResponseWriter: w.ResponseWriter, status: status, held: w.holder()}
 	defer page.begin() // also where the error handler panics
 	w.writeOutside(page, func() {
-		if handle := w.s.m.errorHandler; handle != nil {
-			handle(w.c, err)
+		if w.config.OnError != nil {
+			w.config.OnError(w.c, err)
 			if page.begun || page.status != status {
 				return
 			}
@@ -252,21 +287,29 @@ func (w *writer) refuse(err error) {
 
 // reportLate tells of what went wrong while the handler's response stands. The
 // end of a session is nobody's failure: it is only noted.
-func (w *writer) reportLate(err error) {
+func (w *Writer) reportLate(err error) {
 	_ = w.c.Error(err)
-	if handle := w.s.m.errorHandler; handle != nil && !errors.Is(err, errEnded) {
-		nowhere := &writer{ResponseWriter: w.ResponseWriter, stage: replaced, aside: http.Header{}}
-		w.writeOutside(nowhere, func() { handle(w.c, err) })
+	if w.config.OnError != nil && !errors.Is(err, sessionerr.ErrEnded) {
+		nowhere := &Writer{ResponseWriter: w.ResponseWriter, stage: replaced, aside: http.Header{}}
+		w.writeOutside(nowhere, func() { w.config.OnError(w.c, err) })
 	}
 }
 
 // writeOutside runs fn with another writer in the context. A middleware inside
 // (gzip) may have put its own there, which must not see the page.
-func (w *writer) writeOutside(outside gin.ResponseWriter, fn func()) {
+func (w *Writer) writeOutside(outside gin.ResponseWriter, fn func()) {
 	inside := w.c.Writer
 	w.c.Writer = outside
 	defer func() { w.c.Writer = inside }()
 	fn()
+}
+
+// statusFor is the status of the page that takes the response's place.
+func statusFor(err error) int {
+	if errors.Is(err, sessionerr.ErrUnavailable) {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
 }
 
 // bodyAllowed is what net/http goes by for final responses (RFC 9110, section
@@ -277,26 +320,26 @@ func bodyAllowed(status int) bool {
 
 // hold tells whether n more bytes are held back, or the status lets none be
 // written.
-func (w *writer) hold(n int) (held bool, err error) {
-	if w.stage != holding {
+func (w *Writer) hold(n int) (held bool, err error) {
+	if !w.held() {
 		return false, nil
 	}
-	if n > 0 && !bodyAllowed(w.status) {
-		w.written, w.bodyRefused = true, true
+	if n > 0 && !bodyAllowed(w.Status()) {
+		w.stage, w.bodyRefused = written, true
 		return true, http.ErrBodyNotAllowed
 	}
 	if w.body == nil {
 		w.body = buffers.Get().(*bytes.Buffer)
 	}
-	if w.body.Len()+n >= maxHeld {
+	if w.body.Len()+n >= w.config.Limit {
 		return false, nil
 	}
-	w.written = true
+	w.stage = written
 	return true, nil
 }
 
 // Write implements [http.ResponseWriter].
-func (w *writer) Write(p []byte) (int, error) {
+func (w *Writer) Write(p []byte) (int, error) {
 	if held, err := w.hold(len(p)); err != nil {
 		return 0, err
 	} else if held {
@@ -312,7 +355,7 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 // WriteString implements [gin.ResponseWriter].
-func (w *writer) WriteString(p string) (int, error) {
+func (w *Writer) WriteString(p string) (int, error) {
 	if held, err := w.hold(len(p)); err != nil {
 		return 0, err
 	} else if held {
@@ -328,47 +371,51 @@ func (w *writer) WriteString(p string) (int, error) {
 }
 
 // Header implements [http.ResponseWriter].
-func (w *writer) Header() http.Header {
-	if w.stage != replaced {
-		return w.ResponseWriter.Header()
+func (w *Writer) Header() http.Header {
+	if w.stage == replaced {
+		return w.aside
 	}
-	return w.aside
+	h := w.ResponseWriter.Header()
+	if w.c != nil {
+		w.owner.Pending(h)
+	}
+	return h
 }
 
 // WriteHeader notes the status, as gin's writer does.
-func (w *writer) WriteHeader(code int) {
+func (w *Writer) WriteHeader(code int) {
 	switch {
 	case w.stage == passing:
 		w.ResponseWriter.WriteHeader(code)
-	case w.stage == holding && code > 0 && !w.written:
-		w.status, w.statusSet = code, true
+	case w.stage == holding && code > 0:
+		w.status = code
 	}
 }
 
 // WriteHeaderNow implements [gin.ResponseWriter].
-func (w *writer) WriteHeaderNow() {
+func (w *Writer) WriteHeaderNow() {
 	switch w.stage {
 	case holding:
-		w.written = true
+		w.stage = written
 	case passing:
 		w.ResponseWriter.WriteHeaderNow()
 	}
 }
 
 // Status implements [gin.ResponseWriter].
-func (w *writer) Status() int {
-	if w.stage == holding {
+func (w *Writer) Status() int {
+	if w.held() && w.status != 0 {
 		return w.status
 	}
 	return w.ResponseWriter.Status()
 }
 
 // Size implements [gin.ResponseWriter].
-func (w *writer) Size() int {
+func (w *Writer) Size() int {
 	switch {
-	case w.stage != holding:
+	case !w.held():
 		return w.ResponseWriter.Size()
-	case !w.written:
+	case w.stage == holding:
 		return -1
 	case w.body == nil:
 		return 0
@@ -377,26 +424,34 @@ func (w *writer) Size() int {
 }
 
 // Written implements [gin.ResponseWriter].
-func (w *writer) Written() bool {
-	if w.stage == holding {
-		return w.written
-	}
-	return w.ResponseWriter.Written()
+func (w *Writer) Written() bool {
+	return w.stage == written || w.stage != holding && w.ResponseWriter.Written()
 }
 
 // Flush implements [http.Flusher].
-func (w *writer) Flush() { _ = w.FlushError() }
+func (w *Writer) Flush() { _ = w.FlushError() }
 
 // FlushError is what [http.ResponseController.Flush] calls.
-func (w *writer) FlushError() error {
+func (w *Writer) FlushError() error {
 	if err := w.releaseEarly(); err != nil || w.stage == replaced {
 		return err
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Hijack implements [http.Hijacker].
-func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+// Hijack implements [http.Hijacker]. If nothing was written, the headers never
+// leave by themselves: whoever has taken the connection over may ask for them,
+// to send them, and if nobody does, a cookie that should have been set is late.
+func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.stage == holding {
+		switch err := w.owner.Hold(); {
+		case err == nil:
+			w.open()
+		case errors.Is(err, sessionerr.ErrEnded):
+			w.open()
+			w.reportLate(err)
+		}
+	}
 	if err := w.releaseEarly(); err != nil {
 		return nil, nil, err
 	}
@@ -407,4 +462,4 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // Unwrap lets [http.ResponseController] reach deadlines and full duplex.
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,4 +1,4 @@
-package ginsession
+package response
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ type errorPage struct {
 
 	status int
 	begun  bool
-	held   *writer // that of a session outside, if it still holds the response
+	held   *Writer // that of a session outside, if it still holds the response
 }
 
 // begin sends the status on. What a session outside holds back may have a body
@@ -28,8 +28,8 @@ func (p *errorPage) begin() {
 	}
 	p.begun = true
 	p.ResponseWriter.WriteHeader(p.status)
-	if p.held != nil && p.held.written {
-		p.held.status, p.held.statusSet = p.status, true
+	if p.held != nil && p.held.stage == written {
+		p.held.status = p.status
 	}
 }
 

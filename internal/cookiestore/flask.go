@@ -1,0 +1,85 @@
+package cookiestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/cookie"
+	"github.com/ginsession/ginsession/internal/flask"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+	"github.com/ginsession/ginsession/internal/txn"
+)
+
+// Flask keeps the session in the cookie of a Flask app: signed, readable by its
+// owner. It is safe for concurrent use.
+type Flask struct {
+	policy txn.Policy
+	cookie cookie.Cookie
+	signer *flask.Signer
+}
+
+// NewFlask returns a storage that signs with the first secret.
+func NewFlask(policy txn.Policy, k cookie.Cookie, secrets []string) *Flask {
+	return &Flask{policy: policy, cookie: k, signer: flask.NewSigner(secrets...)}
+}
+
+// Rank implements [txn.Storage].
+func (k *Flask) Rank(value string) (time.Time, bool) {
+	signed, err := k.signer.Verify(value, time.Now(), k.policy.Lifetime)
+	return signed, err == nil || errors.Is(err, flask.ErrExpired)
+}
+
+// Load implements [txn.Storage].
+func (k *Flask) Load(_ context.Context, value string) (txn.Found, error) {
+	text, signed, err := k.signer.Open(value, time.Now(), k.policy.Lifetime)
+	if errors.Is(err, flask.ErrExpired) {
+		return txn.Found{}, sessionerr.ErrExpired
+	}
+	if err != nil {
+		return txn.Found{}, fmt.Errorf("%w: %w", sessionerr.ErrInvalid, err)
+	}
+	parsed, err := flask.Parse(text)
+	if err != nil {
+		return txn.Found{}, sessionerr.ErrContent
+	}
+	content := codec.Container{
+		Created: signed, // of the last write; Flask keeps no other time
+		Expires: signed.Add(k.policy.Lifetime),
+	}
+	content.Fill(parsed.Entries, parsed.Flashes)
+	content.Permanent = flask.True(parsed.Permanent)
+	return txn.Found{Content: content, At: txn.Locator{Note: parsed.Permanent}, Since: signed}, nil
+}
+
+// Commit implements [txn.Storage].
+func (k *Flask) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
+	permanent := w.At.Note // as it was spelled
+	if w.Intent == txn.Destroy || w.Journal.Cleared() {
+		permanent = ""
+	}
+	if w.Content.Permanent != flask.True(permanent) {
+		permanent = strconv.FormatBool(w.Content.Permanent)
+	}
+	r, err := commit(&k.cookie, w, func(c codec.Container, _ []byte) (codec.Container, []byte, error) {
+		now := time.Now()
+		c.Created, c.Expires = now, now.Add(k.policy.Lifetime)
+		session := flask.Session{Entries: c.Entries(), Flashes: c.Flashes(), Permanent: permanent}
+		text, err := session.Dump()
+		if err != nil {
+			return c, nil, fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
+		}
+		value, err := k.signer.Sign(text, now)
+		if err != nil {
+			return c, nil, fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
+		}
+		return c, []byte(value), nil
+	})
+	if r.Place == txn.Stored {
+		r.At.Note = permanent
+	}
+	return r, err
+}

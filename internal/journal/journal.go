@@ -1,0 +1,236 @@
+// Package journal notes what a request does to its session, as opposed to what
+// it sees, so that the changes can be replayed on a newer version of the session.
+package journal
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ginsession/ginsession/internal/codec"
+)
+
+// Journal holds the changes of a request since its last commit. Replayed, they
+// keep what parallel requests did to other keys.
+type Journal struct {
+	// Detailed is set once, before anything is noted: the changes will be
+	// replayed or logged. A session in a cookie needs neither; its journal only
+	// counts, which allocates nothing.
+	Detailed bool
+
+	noted     int  // changes other than flashes that were added
+	cleared   bool // everything from before is gone
+	permanent *bool
+	keys      []change       // each key once
+	index     map[string]int // into keys, if there are many
+	taken     []uint64       // ids of flashes that other requests may know
+
+	// The flashes that were added have the ids first, first+1 and so on. They
+	// are in the session's content.
+	first uint64
+	given uint32 // ids
+	kept  uint32 // flashes, of those, that were not taken again
+}
+
+// change is the net effect on one key.
+type change struct {
+	key  string
+	raw  string // the new value of a set
+	kind kind
+	fns  []UpdateFunc // of an update
+}
+
+type kind int8
+
+const (
+	set     kind = iota // to a value that depends on no other request
+	deleted             // removed
+	updated             // the functions are applied to the value that is there
+)
+
+// UpdateFunc returns the new value of a key; it may be called several times.
+type UpdateFunc func(old string, found bool) (raw string, err error)
+
+// fewKeys are found faster by a look at each than in a map.
+const fewKeys = 16
+
+// Any reports whether there is anything to save.
+func (j *Journal) Any() bool { return j.noted > 0 || j.kept > 0 }
+
+// Cleared reports whether everything from before is gone.
+func (j *Journal) Cleared() bool { return j.cleared }
+
+// Reset forgets all changes.
+func (j *Journal) Reset() { *j = Journal{Detailed: j.Detailed} }
+
+// note counts a change and reports whether its details are wanted.
+func (j *Journal) note() bool {
+	j.noted++
+	return j.Detailed
+}
+
+// Set notes a new value.
+func (j *Journal) Set(key, raw string) {
+	if j.note() {
+		*j.change(key) = change{key: key, raw: raw, kind: set}
+	}
+}
+
+// Delete notes that a key was removed.
+func (j *Journal) Delete(key string) {
+	if j.note() {
+		*j.change(key) = change{key: key, kind: deleted}
+	}
+}
+
+// Update notes a function, which has just returned raw. After a set, a delete or
+// a clear the value depends on no other request, and raw is all there is to note.
+func (j *Journal) Update(key, raw string, fn UpdateFunc) {
+	known := j.cleared
+	if i, ok := j.find(key); ok {
+		known = j.keys[i].kind != updated
+	}
+	if known {
+		j.Set(key, raw)
+		return
+	}
+	if j.note() {
+		c := j.change(key)
+		c.kind, c.fns = updated, append(c.fns, fn)
+	}
+}
+
+// Updates reports whether the value of key depends on what other requests save.
+func (j *Journal) Updates(key string) bool {
+	i, ok := j.find(key)
+	return ok && j.keys[i].kind == updated
+}
+
+// Clear notes that everything was removed, and whether the session is permanent
+// after that.
+func (j *Journal) Clear(permanent bool) {
+	j.Reset()
+	j.noted, j.cleared, j.permanent = 1, true, &permanent
+}
+
+// SetPermanent notes whether the session is to outlive the browser window.
+func (j *Journal) SetPermanent(permanent bool) {
+	j.noted++
+	j.permanent = &permanent
+}
+
+// AddFlash returns the id for a flash that is added.
+func (j *Journal) AddFlash() uint64 {
+	if j.given == 0 {
+		j.first = rand.Uint64() //nolint:gosec // the id is no secret
+	}
+	j.given++
+	j.kept++
+	return j.first + uint64(j.given) - 1
+}
+
+// TakeFlash notes that a flash was shown.
+func (j *Journal) TakeFlash(id uint64) {
+	if j.gave(id) {
+		j.kept--
+	} else if j.note() {
+		j.taken = append(j.taken, id)
+	}
+}
+
+func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
+
+// Replay applies the changes to a newer content. The flashes that were added are
+// in seen, the content that the request has worked on.
+func (j *Journal) Replay(newest, seen *codec.Container) error {
+	if j.cleared {
+		newest.Fill(nil, nil)
+	}
+	if j.permanent != nil {
+		newest.Permanent = *j.permanent
+	}
+	for _, c := range j.keys {
+		if err := c.replay(newest); err != nil {
+			return err
+		}
+	}
+	if len(j.taken) > 0 {
+		taken := make(map[uint64]bool, len(j.taken))
+		for _, id := range j.taken {
+			taken[id] = true
+		}
+		newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
+	}
+	if j.kept > 0 {
+		added := slices.DeleteFunc(slices.Clone(seen.Flashes()), func(f codec.Flash) bool { return !j.gave(f.ID) })
+		newest.AddFlashes(added...)
+	}
+	return nil
+}
+
+func (c *change) replay(newest *codec.Container) error {
+	switch c.kind {
+	case set:
+		newest.Set(c.key, c.raw)
+	case deleted:
+		newest.Delete(c.key)
+	case updated:
+		for _, fn := range c.fns {
+			old, found := newest.Find(c.key)
+			raw, err := fn(old, found)
+			if err != nil {
+				return err
+			}
+			newest.Set(c.key, raw)
+		}
+	}
+	return nil
+}
+
+// change returns the entry for key, which it makes if there is none.
+func (j *Journal) change(key string) *change {
+	i, ok := j.find(key)
+	if ok {
+		return &j.keys[i]
+	}
+	j.keys = append(j.keys, change{key: key})
+	i = len(j.keys) - 1
+	if j.index != nil {
+		j.index[key] = i
+	} else if len(j.keys) > fewKeys {
+		j.index = make(map[string]int, 2*len(j.keys))
+		for i := range j.keys {
+			j.index[j.keys[i].key] = i
+		}
+	}
+	return &j.keys[i]
+}
+
+func (j *Journal) find(key string) (int, bool) {
+	if j.index != nil {
+		i, ok := j.index[key]
+		return i, ok
+	}
+	for i := range j.keys {
+		if j.keys[i].key == key {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// Summary says what was done without any value, for the log.
+type Summary struct {
+	Cleared, Permanent bool
+	Keys               []string // that were changed, sorted
+	Added, Taken       int      // flashes
+}
+
+// Summary returns what the journal holds.
+func (j *Journal) Summary() Summary {
+	s := Summary{Cleared: j.cleared, Permanent: j.permanent != nil, Added: int(j.kept), Taken: len(j.taken)}
+	for _, c := range j.keys {
+		s.Keys = append(s.Keys, c.key)
+	}
+	slices.Sort(s.Keys)
+	return s
+}

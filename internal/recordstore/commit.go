@@ -1,0 +1,242 @@
+package recordstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+	"github.com/ginsession/ginsession/internal/txn"
+)
+
+// Commit implements [txn.Storage]. It is the table of the package's comment.
+func (v *Storage) Commit(ctx context.Context, w *txn.Work) (txn.Result, error) {
+	ctx = context.WithoutCancel(ctx)
+	switch {
+	case w.Intent == txn.Destroy:
+		if err := v.endAll(ctx, w); err != nil {
+			return txn.Result{}, err
+		}
+		return v.create(ctx, w.Content, w.Late)
+	case w.Place == txn.Nowhere, w.Place == txn.Ended && w.Intent == txn.Renew:
+		return v.create(ctx, w.Content, w.Late)
+	case w.Place == txn.Ended:
+		return txn.Result{}, sessionerr.ErrEnded
+	case w.Intent == txn.Renew:
+		return v.renew(ctx, w)
+	default:
+		return v.change(ctx, w)
+	}
+}
+
+// create stores a content under a new id, unless it is empty.
+func (v *Storage) create(ctx context.Context, content codec.Container, late bool) (txn.Result, error) {
+	r := txn.Result{Content: content}
+	if content.Empty() {
+		return r, nil
+	}
+	if late {
+		return txn.Result{}, sessionerr.ErrTooLate
+	}
+	r.At, r.Place = newLocator(), txn.Stored
+	if err := v.save(ctx, &r.At, &r); err != nil {
+		return txn.Result{}, err
+	}
+	return r, v.tell(&r)
+}
+
+// change saves over the record that was loaded. On a conflict, what the request
+// did is replayed on what others have saved meanwhile. If the request did
+// nothing, the record was to be refreshed, and others have done that.
+func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
+	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
+	save := func() error { return v.save(ctx, &r.At, &r) }
+	var err error
+	if w.Journal.Any() {
+		err = v.contend(ctx, &r.At, save, func() error { return v.replay(ctx, w, &r.At, &r) })
+	} else {
+		err = save()
+	}
+	if err != nil {
+		return txn.Result{}, err
+	}
+	told, want := r.At.Told, txn.TellPermanent(r.Content.Permanent)
+	switch {
+	case r.Content.Empty():
+		r.At.Told = txn.ToldToDrop // a cookie that leads to nothing does no harm
+		return r, nil
+	case told == want, told == txn.ToldNothing && w.Late:
+		return r, nil
+	case w.Late: // all that the request did is stored, but the browser does not know
+		return r, sessionerr.ErrTooLate
+	}
+	return r, v.tell(&r)
+}
+
+// renew stores the session under a new id and then replaces the old record by a
+// tombstone, in this order, so that nothing is lost if the second step fails.
+// The browser gets the new id only once the old record bears this very
+// tombstone.
+func (v *Storage) renew(ctx context.Context, w *txn.Work) (txn.Result, error) {
+	if w.Late {
+		return txn.Result{}, sessionerr.ErrTooLate
+	}
+	old := w.At
+	r := txn.Result{Content: w.Content, Place: txn.Stored}
+	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, &r) }, func() error {
+		err := v.replay(ctx, w, &old, &r) // what others have changed moves, too
+		r.Content.Created = w.Content.Created
+		return err
+	})
+	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
+		content := v.policy.Fresh()
+		content.Created = w.Content.Created
+		if err := w.Journal.Replay(&content, &w.Content); err != nil {
+			return txn.Result{}, err
+		}
+		return v.create(ctx, content, w.Late)
+	}
+	if err != nil {
+		return txn.Result{}, err
+	}
+	if r.Content.Empty() {
+		return txn.Result{Content: r.Content}, nil
+	}
+	return r, v.tell(&r)
+}
+
+// move is one attempt of [Storage.renew].
+func (v *Storage) move(ctx context.Context, old *txn.Locator, r *txn.Result) error {
+	if r.Content.Empty() {
+		return v.bury(ctx, old, "")
+	}
+	r.At = newLocator()
+	if err := v.save(ctx, &r.At, r); err != nil {
+		return err
+	}
+	err := v.bury(ctx, old, r.At.ID)
+	if err != nil {
+		_ = v.store.Delete(ctx, r.At.Name) // nobody holds its id, and it expires
+	}
+	return err
+}
+
+// endAll ends the session of the request and all others that it came with.
+func (v *Storage) endAll(ctx context.Context, w *txn.Work) (err error) {
+	if w.Place == txn.Stored {
+		err = v.end(ctx, w.At)
+	}
+	for _, other := range w.Others {
+		if failed := v.end(ctx, other); err == nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+// maxRenewals bounds how many renewals in a row a log-out follows; more would
+// have to come from one session within [txn.TombstoneLife].
+const maxRenewals = 32
+
+// end puts a tombstone over whatever version of the record there is. If the
+// session was renewed, its successor ends.
+func (v *Storage) end(ctx context.Context, at txn.Locator) error {
+	for range maxRenewals {
+		if at.Next != "" {
+			at = locate(at.Next)
+		}
+		err := v.contend(ctx, &at, func() error { return v.bury(ctx, &at, "") }, func() error {
+			_, err := v.fetch(ctx, &at)
+			return err
+		})
+		if err != nil && sessionerr.Rejection(err) == nil {
+			return err
+		}
+		if at.Next == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the session was renewed more than %d times within a minute", sessionerr.ErrUnavailable, maxRenewals)
+}
+
+// buryTries bounds how often a tombstone is put while the outcome is unknown.
+const buryTries = 3
+
+// bury puts a tombstone over the version of a record that was loaded. Unlike a
+// change it may be put twice, so an unknown outcome is looked into and tried
+// again.
+func (v *Storage) bury(ctx context.Context, at *txn.Locator, next string) error {
+	data := v.sealTombstone(at, next) // unlike any other, by its nonce
+	expires := time.Now().Add(txn.TombstoneLife)
+	var unknown error
+	for range buryTries {
+		err := v.put(ctx, at, data, expires)
+		if err == nil || unknown == nil && !errors.Is(err, sessionerr.ErrUnavailable) {
+			return err
+		}
+		if !superseded(err) {
+			unknown = err
+		}
+		there, lookErr := v.store.Load(ctx, at.Name)
+		switch {
+		case lookErr == nil && bytes.Equal(there.Data, data):
+			return nil
+		case errors.Is(lookErr, sessionerr.ErrNotFound), lookErr == nil && superseded(err):
+			return sessionerr.ErrConflict // something else is there, or nothing
+		}
+	}
+	return unknown
+}
+
+// save stores r.Content at a locator. The oldest messages that the record has no
+// room for are dropped. An emptied session stays for a moment: a parallel
+// request may have something to add to it.
+func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) error {
+	for {
+		r.Content.Expires = v.policy.Expiry(r.Content.Created)
+		keep := r.Content.Expires
+		if r.Content.Empty() {
+			keep = time.Now().Add(txn.TombstoneLife)
+		}
+		data := v.sealContent(at, &r.Content)
+		r.Size = len(data)
+		err := v.put(ctx, at, data, keep)
+		if err == nil {
+			at.Version = nil // only a load knows the new one
+		}
+		if !errors.Is(err, sessionerr.ErrTooLarge) {
+			return err
+		}
+		dropped := txn.DropFlashes(&r.Content)
+		if r.Dropped += dropped; dropped == 0 {
+			return err
+		}
+	}
+}
+
+// replay applies what the request did to the newest version of the record. If
+// the record is gone, is no longer ours or bears a tombstone, the session has
+// ended: a copy of what was there is never stored again.
+func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *txn.Result) error {
+	newest, err := v.fetch(ctx, at)
+	if sessionerr.Rejection(err) != nil {
+		return sessionerr.ErrEnded
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.Journal.Replay(&newest, &w.Content); err != nil {
+		return err
+	}
+	r.Content, r.Dropped = newest, 0
+	return nil
+}
+
+// tell completes a result by the cookie that leads to it.
+func (v *Storage) tell(r *txn.Result) (err error) {
+	r.Line, err = v.line(&r.At, &r.Content)
+	return err
+}

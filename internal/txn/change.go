@@ -1,0 +1,127 @@
+package txn
+
+import (
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/journal"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+)
+
+// Set puts a value under key. Setting the value that key has already is no change.
+func (t *Txn) Set(key, raw string) {
+	if old, found := t.work.Content.Find(key); found && old == raw && !t.work.Journal.Updates(key) {
+		return
+	}
+	t.work.Content.Set(key, raw)
+	t.work.Journal.Set(key, raw)
+	t.changed()
+}
+
+// Updated puts raw under key, which fn has made of old.
+func (t *Txn) Updated(key, old string, found bool, raw string, fn journal.UpdateFunc) {
+	if found && old == raw && !t.work.Journal.Updates(key) {
+		return
+	}
+	t.work.Content.Set(key, raw)
+	t.work.Journal.Update(key, raw, fn)
+	t.changed()
+}
+
+// Delete removes a key that is there.
+func (t *Txn) Delete(key string) {
+	t.work.Content.Delete(key)
+	t.work.Journal.Delete(key)
+	t.changed()
+}
+
+// Clear removes everything.
+func (t *Txn) Clear() {
+	c := &t.work.Content
+	if c.Empty() && t.work.Place != Stored { // no other request can have put anything in
+		c.Permanent = t.config.Permanent
+		t.work.Journal.Reset()
+		return
+	}
+	t.work.Journal.Clear(t.config.Permanent)
+	c.Fill(nil, nil)
+	c.Permanent = t.config.Permanent
+	t.changed()
+}
+
+// Renew gives the session a new id and a new lifetime with the next commit.
+func (t *Txn) Renew() {
+	t.work.Content.Created, t.work.Content.Expires = time.Now(), time.Time{}
+	t.work.Intent = max(t.work.Intent, Renew)
+	t.changed()
+}
+
+// Destroy ends the session with the next commit.
+func (t *Txn) Destroy() {
+	t.work.Content = t.config.Fresh()
+	t.work.Journal.Reset()
+	t.work.Intent = Destroy
+	t.changed()
+}
+
+// SetPermanent sets whether the session outlives the browser window. It is a
+// change, too, if only the browser was told otherwise: a cookie may not have
+// been sent.
+func (t *Txn) SetPermanent(permanent bool) {
+	told := t.work.At.Told
+	if t.work.Content.Permanent == permanent && (told < ToldWindow || told == TellPermanent(permanent)) {
+		return
+	}
+	t.work.Content.Permanent = permanent
+	t.work.Journal.SetPermanent(permanent)
+	t.changed()
+}
+
+// AddFlash adds a message.
+func (t *Txn) AddFlash(category, raw string) {
+	t.work.Content.AddFlashes(codec.Flash{ID: t.work.Journal.AddFlash(), Category: category, Raw: raw})
+	t.changed()
+}
+
+// TakeFlashes removes the messages that are wanted, and returns all of those
+// that it has removed in this request.
+func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
+	if t.seen == nil {
+		if t.seen = t.work.Content.Flashes(); t.seen == nil {
+			t.seen = []codec.Flash{}
+		}
+	}
+	seen := map[uint64]bool{}
+	for _, f := range t.seen {
+		seen[f.ID] = true
+	}
+	t.work.Content.DeleteFlashes(func(f codec.Flash) bool {
+		if !wanted(f) || !seen[f.ID] {
+			return false
+		}
+		t.work.Journal.TakeFlash(f.ID)
+		t.changed()
+		return true
+	})
+	return t.seen
+}
+
+// Refuse notes a change that cannot be saved.
+func (t *Txn) Refuse(err error) {
+	t.Fail(err)
+	if t.refused == nil {
+		t.refused = err
+	}
+	t.changed()
+}
+
+// changed notes that there is something to save.
+func (t *Txn) changed() {
+	if t.readOnly {
+		panic("ginsession: the function given to WithValidator has changed the session, which it may only read")
+	}
+	t.modified, t.settled = true, false
+	if t.work.Late && t.config.InCookie {
+		t.Fail(sessionerr.ErrTooLate)
+	}
+}

@@ -1,0 +1,181 @@
+package txn
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/sessionerr"
+)
+
+// Save commits what the request did so far. The error is the app's: unless the
+// session changes again, the handler's response stands.
+func (t *Txn) Save() error {
+	if t.readOnly {
+		return nil
+	}
+	err := t.commit(nil)
+	if err != nil {
+		t.settled, t.refused = true, nil
+	}
+	return err
+}
+
+// Finish is the commit before the headers h leave, or, if h is nil, after that.
+func (t *Txn) Finish(h http.Header) error {
+	if h == nil {
+		t.work.Late = true
+	}
+	if !t.settled {
+		if err := t.commit(h); err != nil {
+			return err
+		}
+	}
+	if h == nil && t.setCookie != "" && t.setCookie != t.sentCookie {
+		t.setCookie = t.sentCookie
+		t.Fail(sessionerr.ErrTooLate)
+		t.trace.failed(sessionerr.ErrTooLate)
+		return sessionerr.ErrTooLate
+	}
+	return nil
+}
+
+// Close notes that the headers leave.
+func (t *Txn) Close() { t.work.Late = true }
+
+// commit persists what the request did. If it fails, all of it is still to be
+// saved.
+func (t *Txn) commit(h http.Header) error {
+	t.trace.try(&t.work)
+	err := t.tryCommit(h)
+	if err == nil {
+		return nil
+	}
+	t.trace.failed(err)
+	t.Fail(err)
+	if t.work.Intent == Destroy && !t.work.Late { // whatever is wrong, the browser is logged out
+		t.setCookie = t.expireLine(Destroy, t.work.Place)
+		t.spendImport()
+	}
+	return err
+}
+
+func (t *Txn) tryCommit(h http.Header) error {
+	switch {
+	case t.broken != nil:
+		return t.broken
+	case t.refused != nil && t.work.Intent == Destroy: // the log-out goes on without what cannot be saved
+		t.work.Content = t.config.Fresh()
+		t.work.Journal.Reset()
+		return errors.Join(t.refused, t.store())
+	case t.refused != nil:
+		return t.refused
+	case t.work.Intent > Save || t.work.Journal.Any():
+		return t.store()
+	case t.origin == Imported && t.work.Place == Nowhere && !t.work.Late:
+		err := t.store()
+		if errors.Is(err, sessionerr.ErrTooLarge) {
+			return nil // it stays in the imported cookie, which may be larger
+		}
+		return err
+	case t.RefreshDue(h):
+		t.refresh()
+	}
+	return nil
+}
+
+// store hands the work to the storage.
+func (t *Txn) store() error {
+	result, err := t.hand()
+	switch {
+	case err == nil, errors.Is(err, sessionerr.ErrLate) && result.Place == Stored:
+		t.install(&result)
+	case errors.Is(err, sessionerr.ErrEnded):
+		t.drop()
+	case errors.Is(err, sessionerr.ErrUnavailable):
+		t.broken = err // it may be saved; a second try could count an update twice
+	}
+	return err
+}
+
+// refresh notes that the session is in use. The request has changed nothing, so a
+// failure is no reason to fail its page.
+func (t *Txn) refresh() {
+	result, err := t.hand()
+	if err == nil {
+		t.install(&result)
+	}
+}
+
+func (t *Txn) hand() (result Result, err error) {
+	t.trace.time(func() {
+		t.unknown(func() { result, err = t.config.Storage.Commit(t.request.Context, &t.work) })
+	})
+	return result, err
+}
+
+// install makes the outcome of a commit the state that the next one starts from.
+func (t *Txn) install(r *Result) {
+	line := r.Line
+	if r.Content.Empty() && !t.work.Late {
+		line = t.expireLine(t.work.Intent, t.work.Place)
+	}
+	if line != "" {
+		t.setCookie = line
+	}
+	if t.config.InCookie {
+		r.Size = len(line)
+	}
+	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
+	t.spendImport()
+	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Place: r.Place, Late: t.work.Late}
+	t.work.Journal.Reset()
+}
+
+// drop gives up what the request did to a session that has ended meanwhile. What
+// an earlier Save has told the browser is over, too.
+func (t *Txn) drop() {
+	t.setCookie = ""
+	t.rejected = sessionerr.ErrUnknown
+	t.spendImport()
+	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: append(t.work.Others, t.work.At), Place: Ended, Late: t.work.Late}
+	t.work.Journal.Reset()
+}
+
+// RefreshDue reports whether the use of a session is to be noted although
+// nothing has changed. h are the response's headers so far.
+func (t *Txn) RefreshDue(h http.Header) bool {
+	switch {
+	case t.work.Late, t.broken != nil, t.origin == Fresh, t.work.Place != Stored:
+		return false
+	case t.config.Rolling:
+		// If this is Flask's own response, passed on by a proxy, it has the
+		// cookie already.
+		return t.work.Content.Permanent && !t.config.Cookie.IsSet(h)
+	}
+	gain := t.config.Expiry(t.work.Content.Created).Sub(t.work.Content.Expires)
+	if t.config.IdleTimeout == 0 {
+		return gain >= time.Second // there was a timeout, or a shorter lifetime
+	}
+	return gain.Abs() >= t.config.IdleTimeout/4 // below 0 if the timeout is shorter than it was
+}
+
+// expireLine returns the Set-Cookie line that takes the session's cookie out of
+// the browser, or "" if there is none in it.
+func (t *Txn) expireLine(intent Intent, place Place) string {
+	if place == Stored || t.setCookie != "" || intent == Destroy && t.config.Cookie.Came(t.request.Header) {
+		return t.config.Cookie.Expire()
+	}
+	return ""
+}
+
+// spendImport notes that an imported cookie has to go, if there is one: what it
+// holds was taken over, now or in an earlier request, and it must not bring a
+// session back that is logged out.
+func (t *Txn) spendImport() {
+	if t.importSpent || t.config.Import == nil {
+		return
+	}
+	t.importSpent = t.origin == Imported && t.work.Place == Nowhere ||
+		t.config.Cookie.Name != t.config.Import.Cookie.Name && t.importCame()
+}

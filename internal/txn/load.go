@@ -1,0 +1,224 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/cookie"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+)
+
+const (
+	// maxLoads bounds how many cookies of one name a request makes us inflate
+	// or look up.
+	maxLoads = 8
+
+	// maxRanked bounds how many bytes of cookies of one name are
+	// authenticated, when several came.
+	maxRanked = 16 * cookie.MaxLine
+)
+
+// Load reads the session: of the cookies of its name that are accepted, the one
+// that began or was written last.
+func (t *Txn) Load() {
+	t.work.Content = t.config.Fresh()
+	if t.loadFrom(&t.config.Source, Loaded) || t.broken != nil {
+		return
+	}
+	if t.work.Place == Nowhere && t.config.Import != nil && t.loadFrom(t.config.Import, Imported) {
+		t.work.At = Locator{}
+	}
+}
+
+// loadFrom reports whether one of the cookies was accepted.
+func (t *Txn) loadFrom(from *Source, origin Origin) bool {
+	first, several := "", false
+	n := 0
+	for value := range t.cookies(from) {
+		if n++; n == 1 {
+			first = value
+			continue
+		}
+		several = true
+		break
+	}
+	switch {
+	case n == 0:
+		return false
+	case several:
+		return t.loadSeveral(from, origin)
+	}
+	found, err := t.fetch(from, first)
+	return t.accept(&found, err, origin)
+}
+
+// ranked is a cookie that opens, and the age that it states.
+type ranked struct {
+	value string
+	since time.Time
+}
+
+// loadSeveral chooses by what costs little first: only a few of the cookies that
+// open are loaded.
+func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
+	var found []Found
+	accept := func() bool {
+		slices.SortStableFunc(found, func(a, b Found) int { return b.Since.Compare(a.Since) })
+		for i := range found {
+			if t.accept(&found[i], nil, origin) {
+				t.work.At.Told = ToldNothing
+				for _, other := range slices.Delete(found, i, i+1) {
+					t.work.Others = append(t.work.Others, other.At)
+				}
+				return true
+			}
+			if t.broken != nil {
+				return false
+			}
+		}
+		found = nil
+		return false
+	}
+	for i, r := range t.rank(from) {
+		if i == maxLoads {
+			break
+		}
+		f, err := t.fetch(from, r.value)
+		if err != nil {
+			if t.accept(&f, err, origin); t.broken != nil {
+				return false
+			}
+			continue
+		}
+		found = append(found, f)
+		if !r.since.IsZero() && accept() {
+			return true
+		}
+	}
+	return accept()
+}
+
+// rank returns the cookies that open, the newest first. If none does, it returns
+// one, whose load says why.
+func (t *Txn) rank(from *Source) []ranked {
+	var list []ranked
+	seen := map[string]bool{}
+	first, bytes := "", 0
+	for value := range t.cookies(from) {
+		if len(value) > cookie.MaxLine || seen[value] {
+			continue
+		}
+		seen[value] = true
+		if bytes += len(value); bytes > maxRanked {
+			break
+		}
+		if since, ok := from.Storage.Rank(value); ok {
+			list = append(list, ranked{value, since})
+		} else if first == "" {
+			first = value
+		}
+	}
+	if len(list) == 0 {
+		return []ranked{{value: first}}
+	}
+	slices.SortStableFunc(list, func(a, b ranked) int { return b.since.Compare(a.since) })
+	return list
+}
+
+func (t *Txn) fetch(from *Source, value string) (found Found, err error) {
+	if len(value) > cookie.MaxLine { // before it is decoded
+		return Found{}, sessionerr.ErrForm
+	}
+	t.trace.time(func() {
+		t.unknown(func() { found, err = from.Storage.Load(t.request.Context, value) })
+	})
+	return found, err
+}
+
+// accept makes a loaded session that of the request, if the storage and the
+// validator accept it. If they do not, it notes why, and nothing of that session
+// is left but where it is: a log-out ends it all the same.
+func (t *Txn) accept(found *Found, err error, origin Origin) bool {
+	if err == nil {
+		err = t.validate(found)
+	}
+	if err == nil {
+		t.work.Content, t.work.At = found.Content, found.At
+		if origin == Loaded {
+			t.work.Place = Stored
+		}
+		if !found.Content.Empty() {
+			t.origin = origin
+		} else if origin == Imported {
+			t.importSpent = true
+		}
+		t.reject(nil, nil)
+		return true
+	}
+	if origin == Loaded && found.At.ID != "" {
+		t.work.Others = append(t.work.Others, found.At)
+	}
+	why := sessionerr.Rejection(err)
+	switch {
+	case origin == Imported && why != nil && why != sessionerr.ErrRevoked: // a cookie of another app's
+	case why == nil:
+		t.broken = err
+		t.Fail(err)
+	case t.rejected == nil || why == sessionerr.ErrExpired || why == sessionerr.ErrRevoked: // which say more than that another was not ours
+		t.reject(why, err)
+	}
+	if errors.Is(err, sessionerr.ErrOver) || errors.Is(err, sessionerr.ErrGone) && t.outlivesTombstones() {
+		t.work.Place = Ended
+	}
+	return false
+}
+
+func (t *Txn) reject(why, detail error) {
+	t.rejected = why
+	if t.trace != nil {
+		t.trace.Rejected = detail
+	}
+}
+
+// outlivesTombstones reports whether a tombstone may have been put and have
+// expired while this request was under way.
+func (t *Txn) outlivesTombstones() bool { return time.Since(t.request.Entered) >= TombstoneLife }
+
+// validate asks the app whether a session still counts. Until it has said so,
+// the outcome is unknown, and nothing of the session shows: also if it panics.
+func (t *Txn) validate(found *Found) error {
+	if t.config.Validate == nil || found.Content.Empty() {
+		return nil
+	}
+	view := &Txn{config: t.config, request: t.request, readOnly: true, origin: Loaded}
+	view.work = Work{Content: found.Content.Clone(), At: found.At, Place: Stored}
+	var valid bool
+	var err error
+	failed := t.err
+	t.Fail(sessionerr.ErrPanic)
+	t.unknown(func() { valid, err = t.config.Validate(context.WithoutCancel(t.request.Context), view) })
+	t.err = failed
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: WithValidator: %w", sessionerr.ErrUnavailable, err)
+	case !valid:
+		return sessionerr.ErrRevoked
+	}
+	return nil
+}
+
+// importCame reports whether a good cookie of the source to import came.
+func (t *Txn) importCame() bool {
+	for i, r := range t.rank(t.config.Import) {
+		if i == maxLoads {
+			break
+		}
+		if _, err := t.config.Import.Storage.Load(t.request.Context, r.value); err == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,296 @@
+// Package txn is what one request does with one session: load it, change it,
+// commit it, and tell the browser. Where sessions are kept between requests is
+// the business of a [Storage].
+//
+// Three enums say what state a session is in: [Origin], [Place] and [Intent].
+// The [journal.Journal] says what the request did since the last commit.
+//
+// A Txn is not safe for concurrent use; the root package has the lock.
+package txn
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/cookie"
+	"github.com/ginsession/ginsession/internal/journal"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+)
+
+// Origin is where the content of a session came from. It does not change once
+// the session is loaded.
+type Origin int8
+
+const (
+	Fresh    Origin = iota // the session began with this request
+	Loaded                 // it came with a cookie of ours
+	Imported               // it came with a cookie that the app moves on from
+)
+
+// Place is where the session is now.
+type Place int8
+
+const (
+	Nowhere Place = iota // not stored yet, or not any more
+	Stored               // the storage holds it
+	Ended                // another request has ended it, or it was lost; its changes are dropped
+)
+
+// Intent is what the next commit is to do. It only rises until then.
+type Intent int8
+
+const (
+	Save    Intent = iota // persist the changes
+	Renew                 // and move to a new id
+	Destroy               // end what was stored; what was set since begins a new session
+)
+
+// Told is what the browser's cookie says, as far as the server knows.
+type Told int8
+
+const (
+	ToldNothing    Told = iota // not known, or to be told anew with the next write
+	ToldToDrop                 // drop it: the session was emptied
+	ToldWindow                 // keep it until the browser window closes
+	ToldPersistent             // keep it longer
+)
+
+// TellPermanent returns what the browser has to be told of a session.
+func TellPermanent(permanent bool) Told {
+	if permanent {
+		return ToldPersistent
+	}
+	return ToldWindow
+}
+
+// TombstoneLife is how long a renewed or destroyed session leaves a tombstone
+// for requests that still hold its id. A request that takes longer than this
+// finds nothing, and treats that like a tombstone.
+const TombstoneLife = time.Minute
+
+// Locator is where a storage keeps a session. It belongs to the storage; a Txn
+// only hands it back.
+type Locator struct {
+	ID      string // the credential, in the clear
+	Name    string // what the store knows it by; safe to log
+	Version any    // of the record that was loaded; nil if not known
+	Next    string // the id that replaced this one, if a tombstone says so
+	Note    string // what the storage wants to find again
+	Told    Told
+}
+
+// Found is the session that a cookie's value stands for.
+type Found struct {
+	Content codec.Container
+	At      Locator
+	Since   time.Time // when it began or was last written, the later
+}
+
+// Work is what a storage gets to commit. It is not to be changed.
+type Work struct {
+	Content codec.Container // as the request sees it
+	Journal journal.Journal // what the request did
+	At      Locator
+	Others  []Locator // more sessions that a [Destroy] ends
+	Place   Place
+	Intent  Intent
+	Late    bool // the headers have left: no cookie can be sent
+}
+
+// Result is what a commit has done.
+type Result struct {
+	Content codec.Container // as it is stored now
+	At      Locator
+	Place   Place
+	Line    string // the Set-Cookie line that the browser needs, or ""
+	Size    int    // of the record or the line, in bytes
+	Dropped int    // flash messages, the oldest, for which there was no room
+}
+
+// Storage keeps sessions between requests. Its methods may be called with a
+// context that is over: a goroutine goes on, or the client has hung up.
+type Storage interface {
+	// Rank orders several cookies of one name before they are loaded. It costs
+	// little: no network, nothing inflated. It returns false for a value that
+	// does not open, and the zero time if only Load can tell how old it is.
+	Rank(value string) (since time.Time, ok bool)
+
+	// Load returns the session that a cookie's value stands for. The errors of
+	// [sessionerr.Rejection] refuse the cookie; after all others the outcome is
+	// unknown. With ErrOver the locator is that of the tombstone.
+	Load(ctx context.Context, value string) (Found, error)
+
+	// Commit persists the work. After ErrEnded it is dropped; after
+	// ErrUnavailable the outcome is unknown; after ErrLate the result says what
+	// was stored although no cookie can be sent; after all other errors nothing
+	// has changed.
+	Commit(ctx context.Context, w *Work) (Result, error)
+}
+
+// Source is where sessions come from, and under which cookie.
+type Source struct {
+	Cookie  cookie.Cookie
+	Storage Storage
+}
+
+// Config is what all requests of one middleware share. It does not change.
+type Config struct {
+	Source
+	Policy
+	Import   *Source // sessions to take over, or nil
+	InCookie bool    // the cookie holds the session: no change without headers
+	Rolling  bool    // a permanent session is sent again with every response
+	Detailed bool    // the journal is replayed
+
+	// Validate reports whether a session still counts; nil accepts all. The
+	// view can only be read.
+	Validate func(ctx context.Context, view *Txn) (bool, error)
+}
+
+// Request is what a Txn needs to know of the request.
+type Request struct {
+	Context context.Context //nolint:containedctx // it is that of the request, which a Txn belongs to
+	Header  http.Header
+	Entered time.Time // when the request came to the middleware
+	Late    bool      // the headers have left
+}
+
+// Txn is one request's work on one session.
+type Txn struct {
+	config  *Config
+	request Request
+	trace   *Trace // nil: nothing is logged
+
+	work     Work
+	origin   Origin
+	rejected error // why a cookie was not accepted
+	broken   error // what the storage holds is unknown
+	refused  error // a change that cannot be saved
+	err      error // the first thing that went wrong
+
+	seen []codec.Flash // the messages that Flashes returns; nil before the first call
+
+	setCookie  string    // the Set-Cookie line of the last commit
+	sentCookie string    // the one among the headers
+	lines      [3]string // ours among the headers: see the constants
+
+	modified    bool // the request has changed the session, saved or not
+	settled     bool // Save has returned an error, and nothing has changed since
+	readOnly    bool // a view for the validator
+	importSpent bool // the imported cookie is of no more use
+}
+
+// New returns a Txn that has yet to be loaded.
+func New(config *Config, request Request, trace *Trace) *Txn {
+	t := &Txn{config: config, request: request, trace: trace}
+	t.work.Late = request.Late
+	t.work.Journal.Detailed = config.Detailed || trace != nil
+	return t
+}
+
+// Content returns the session as the request sees it. It is not to be changed.
+func (t *Txn) Content() *codec.Container { return &t.work.Content }
+
+// Origin returns where the session came from.
+func (t *Txn) Origin() Origin { return t.origin }
+
+// Modified reports whether the request has changed the session, saved or not.
+func (t *Txn) Modified() bool { return t.modified }
+
+// Rejected returns why a cookie was not accepted, or nil.
+func (t *Txn) Rejected() error { return t.rejected }
+
+// Err returns the first thing that went wrong, or nil.
+func (t *Txn) Err() error { return t.err }
+
+// Broken returns why the outcome of a load or a commit is unknown, or nil.
+func (t *Txn) Broken() error { return t.broken }
+
+// ReadOnly reports whether the session can only be read.
+func (t *Txn) ReadOnly() bool { return t.readOnly }
+
+// ID returns the name of the stored session, or "".
+func (t *Txn) ID() string {
+	if t.work.Place != Stored || t.work.Content.Empty() {
+		return ""
+	}
+	return t.work.At.Name
+}
+
+// ExpiresAt returns when the session ends if it is not used any more.
+func (t *Txn) ExpiresAt() time.Time {
+	c := &t.work.Content
+	if c.Expires.IsZero() {
+		return t.config.Expiry(c.Created)
+	}
+	if end := c.Created.Add(t.config.Lifetime); end.Before(c.Expires) {
+		return end // the lifetime was longer when it was saved
+	}
+	return c.Expires
+}
+
+// Fail notes an error of the session.
+func (t *Txn) Fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+// Policy is how long sessions last.
+type Policy struct {
+	Lifetime    time.Duration // absolute, from creation or the last Renew
+	IdleTimeout time.Duration // 0: none
+	Permanent   bool          // new sessions outlive the browser window
+}
+
+// Fresh returns the content of a session that begins now.
+func (p *Policy) Fresh() codec.Container {
+	return codec.Container{Created: time.Now(), Permanent: p.Permanent}
+}
+
+// Expiry returns the end of a session that is used now.
+func (p *Policy) Expiry(created time.Time) time.Time {
+	end := created.Add(p.Lifetime)
+	if p.IdleTimeout == 0 {
+		return end // without a look at the clock
+	}
+	if idle := time.Now().Add(p.IdleTimeout); idle.Before(end) {
+		return idle
+	}
+	return end
+}
+
+// Expired goes by what was sealed and by the lifetime of today, whichever ends
+// first, so that a shortened lifetime holds at once.
+func (p *Policy) Expired(c *codec.Container) bool {
+	now := time.Now()
+	return !now.Before(c.Expires) || !now.Before(c.Created.Add(p.Lifetime))
+}
+
+// MaxAge returns how long the browser is to keep a cookie that is good until
+// end; 0 is for the browser window.
+func MaxAge(c *codec.Container, end time.Time) time.Duration {
+	if !c.Permanent {
+		return 0
+	}
+	return max(time.Until(end), time.Second)
+}
+
+// DropFlashes removes the oldest messages of a session that is too large, a few
+// of many at a time, and returns how many it removed.
+func DropFlashes(c *codec.Container) int { return c.DropFlashes(1 + len(c.Flashes())/16) }
+
+// cookies yields the values that the browser sent to a source.
+func (t *Txn) cookies(from *Source) iter.Seq[string] { return from.Cookie.Values(t.request.Header) }
+
+// unknown runs fn, which asks the storage or the app. Until fn has returned, and
+// for good if it panics, the outcome is unknown.
+func (t *Txn) unknown(fn func()) {
+	broken := t.broken
+	t.broken = sessionerr.ErrPanic
+	fn()
+	t.broken = broken
+}
