@@ -1,6 +1,5 @@
-// Package codec spells a session's values as tagged JSON, and packs a whole
-// session into the compact binary container that is sealed into a cookie or a
-// record.
+// Package codec encodes a session's values as tagged JSON, and a whole session
+// as the compact binary container that is sealed into a cookie or a record.
 package codec
 
 import (
@@ -17,46 +16,84 @@ type Entry struct {
 	Key, Raw string
 }
 
-// Flash is one flash message. ID tells two equal messages apart, so that
-// replaying a change takes exactly the ones that were shown and adds none
-// twice.
+// Flash is one flash message. ID distinguishes equal messages, so that
+// replaying a change removes exactly those that were shown and adds none twice.
 type Flash struct {
 	ID       uint64
 	Category string
 	Raw      string
-	Element  string // category and message as Flask spelled them, if it did; not in the binary form
+	Element  string // category and message as Flask encoded them, or ""; not in the binary form
 }
 
-// Container is the content of a session. Values stay undecoded JSON until
-// somebody asks for them, and what was parsed stays in one piece until it
-// changes: that saves a read 2 of 7 allocations and a tenth of its time.
+// Container is the content of a session. Values stay encoded until they are
+// asked for, and what was parsed stays in one piece until it changes, which
+// allocates less. A Container is not safe for concurrent use, not even for
+// reading.
 type Container struct {
 	Created   time.Time
 	Expires   time.Time
 	Permanent bool
 
-	packedCount   uint32  // of packedEntries
-	packedEntries string  // in place of entries
-	packedFlashes string  // in place of flashes
-	entries       []Entry // sorted by key, each key once
-	flashes       []Flash // oldest first
+	packedCount   uint32   // of packedEntries
+	packedEntries string   // in place of entries
+	packedFlashes string   // in place of flashes
+	entries       []Entry  // sorted by key, each key once
+	pending       *pending // changes to entries; nil if there are none
+	flashes       []Flash  // oldest first
 }
 
-// Entries returns the keys with their values, sorted by key. They are not to
-// be changed.
+// pending holds keys that were added to a large container, or deleted from it,
+// since its entries were last sorted: inserting each of them into the sorted
+// entries would take quadratic time.
+type pending struct {
+	added   map[string]string // values by key; none of the keys is among the entries
+	deleted map[int]struct{}  // indexes into the entries
+}
+
+// Entries returns the keys with their values, sorted by key. The caller must
+// not modify them. They are valid until the next change.
 func (c *Container) Entries() []Entry {
-	if c.packedEntries != "" {
-		p := parser{rest: c.packedEntries}
-		c.entries = make([]Entry, c.packedCount)
-		for i := range c.entries {
-			c.entries[i] = Entry{Key: p.string(), Raw: p.string()}
-		}
-		c.packedEntries, c.packedCount = "", 0
-	}
+	c.unpack()
+	c.merge()
 	return c.entries
 }
 
-// Flashes returns the flash messages, oldest first. They are not to be changed.
+func (c *Container) unpack() {
+	if c.packedEntries == "" {
+		return
+	}
+	p := parser{rest: c.packedEntries}
+	c.entries = make([]Entry, c.packedCount)
+	for i := range c.entries {
+		c.entries[i] = Entry{Key: p.string(), Raw: p.string()}
+	}
+	c.packedEntries, c.packedCount = "", 0
+}
+
+// merge applies what is pending to the entries.
+func (c *Container) merge() {
+	if c.pending == nil {
+		return
+	}
+	added := make([]Entry, 0, len(c.pending.added))
+	for key, raw := range c.pending.added {
+		added = append(added, Entry{key, raw})
+	}
+	slices.SortFunc(added, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	merged := make([]Entry, 0, c.Len())
+	for i, e := range c.entries {
+		for len(added) > 0 && added[0].Key < e.Key {
+			merged, added = append(merged, added[0]), added[1:]
+		}
+		if _, deleted := c.pending.deleted[i]; !deleted {
+			merged = append(merged, e)
+		}
+	}
+	c.entries, c.pending = append(merged, added...), nil
+}
+
+// Flashes returns the flash messages, oldest first. The caller must not modify
+// them.
 func (c *Container) Flashes() []Flash {
 	if c.packedFlashes != "" {
 		p := parser{rest: c.packedFlashes}
@@ -68,32 +105,42 @@ func (c *Container) Flashes() []Flash {
 	return c.flashes
 }
 
-// Clone returns a copy that shares nothing that can change.
+// Clone returns a copy. Changes to one of the two do not show in the other.
 func (c *Container) Clone() Container {
+	c.merge()
 	copied := *c
 	copied.entries, copied.flashes = slices.Clone(c.entries), slices.Clone(c.flashes)
 	return copied
 }
 
-// Fill puts these in place of all entries and flashes. The entries are sorted by
-// key, each key once.
+// Fill replaces all entries and flashes. The entries must be sorted by key, and
+// each key must occur once. The container takes ownership of both slices.
 func (c *Container) Fill(entries []Entry, flashes []Flash) {
-	c.packedEntries, c.packedCount, c.entries = "", 0, entries
+	c.packedEntries, c.packedCount, c.entries, c.pending = "", 0, entries, nil
 	c.packedFlashes, c.flashes = "", flashes
 }
 
 // Len returns the number of entries.
-func (c *Container) Len() int { return int(c.packedCount) + len(c.entries) }
+func (c *Container) Len() int {
+	n := int(c.packedCount) + len(c.entries)
+	if c.pending != nil {
+		n += len(c.pending.added) - len(c.pending.deleted)
+	}
+	return n
+}
 
-// Empty tells whether nothing is in the container that is worth storing.
+// Empty reports whether the container has neither entries nor flashes.
 func (c *Container) Empty() bool { return c.Len() == 0 && c.packedFlashes == "" && len(c.flashes) == 0 }
 
-// Find returns the value of key.
+// Find returns the value of key, and whether the container has the key.
 func (c *Container) Find(key string) (raw string, ok bool) {
 	if c.packedEntries != "" {
 		return findPacked(c.packedEntries, key)
 	}
 	i, ok := c.index(key)
+	if c.pending != nil {
+		return c.findPending(key, i, ok)
+	}
 	if !ok {
 		return "", false
 	}
@@ -112,33 +159,69 @@ func findPacked(entries, key string) (raw string, ok bool) {
 	return "", false
 }
 
-// Set puts a value under key.
+// findPending is Find for a key that has the index i if it is among the entries.
+func (c *Container) findPending(key string, i int, isEntry bool) (raw string, ok bool) {
+	if !isEntry {
+		raw, ok = c.pending.added[key]
+		return raw, ok
+	}
+	if _, deleted := c.pending.deleted[i]; deleted {
+		return "", false
+	}
+	return c.entries[i].Raw, true
+}
+
+// Set sets the value of key, which it adds if need be. Setting n new keys takes
+// O(n log n) in all.
 func (c *Container) Set(key, raw string) {
-	c.Entries()
+	c.unpack()
 	i, ok := c.index(key)
-	if ok {
+	switch {
+	case ok:
 		c.entries[i].Raw = raw
-		return
+		if c.pending != nil {
+			delete(c.pending.deleted, i)
+		}
+	case len(c.entries) < minPending:
+		if c.entries == nil {
+			c.entries = make([]Entry, 0, firstEntries)
+		}
+		c.entries = slices.Insert(c.entries, i, Entry{key, raw})
+	default:
+		c.change().added[key] = raw
 	}
-	if c.entries == nil {
-		c.entries = make([]Entry, 0, firstEntries)
-	}
-	c.entries = slices.Insert(c.entries, i, Entry{key, raw})
 }
 
-// Delete removes key, if it is there.
+// Delete removes key. It does nothing if the container has no such key.
+// Deleting n keys takes O(n log n) in all.
 func (c *Container) Delete(key string) {
-	c.Entries()
-	if i, ok := c.index(key); ok {
+	c.unpack()
+	i, ok := c.index(key)
+	switch {
+	case ok && len(c.entries) < minPending:
 		c.entries = slices.Delete(c.entries, i, i+1)
+	case ok:
+		c.change().deleted[i] = struct{}{}
+	case c.pending != nil:
+		delete(c.pending.added, key)
 	}
 }
 
-// AddFlashes adds messages after those that are there.
+// change returns c.pending, which it creates if need be. From then until they
+// are merged, the entries keep their number and places.
+func (c *Container) change() *pending {
+	if c.pending == nil {
+		c.pending = &pending{added: map[string]string{}, deleted: map[int]struct{}{}}
+	}
+	return c.pending
+}
+
+// AddFlashes appends messages to those in the container.
 func (c *Container) AddFlashes(f ...Flash) { c.flashes = append(c.Flashes(), f...) }
 
-// DeleteFlashes removes the flashes for which gone says so; it asks once for
-// each. What [Container.Flashes] has returned before stays as it is.
+// DeleteFlashes removes the flashes for which gone returns true; it calls gone
+// once for each flash. Slices that [Container.Flashes] returned before stay
+// unchanged.
 func (c *Container) DeleteFlashes(gone func(Flash) bool) {
 	before := c.Flashes()
 	c.flashes = nil
@@ -147,6 +230,15 @@ func (c *Container) DeleteFlashes(gone func(Flash) bool) {
 			c.flashes = append(c.flashes, f)
 		}
 	}
+}
+
+// DropFlashes removes the n oldest flashes, or all if there are fewer, and
+// returns how many it removed. It removes none if n is negative. Slices that
+// [Container.Flashes] returned before stay unchanged.
+func (c *Container) DropFlashes(n int) int {
+	n = max(0, min(n, len(c.Flashes())))
+	c.flashes = c.flashes[n:]
+	return n
 }
 
 func (c *Container) index(key string) (int, bool) {
@@ -169,18 +261,20 @@ const (
 )
 
 const (
-	maxPacked    = 32 // entries; to look up a key among more takes longer than to unpack them
-	firstEntries = 4  // that there is room for at first; a log-in saves 1 of 11 allocations
+	maxPacked    = 32  // entries; to look up a key among more takes longer than to unpack them
+	firstEntries = 4   // the capacity for the first entry
+	minPending   = 256 // entries; among fewer, inserting a key in its place is cheap
 )
 
 var errDamaged = errors.New("codec: not a session container")
 
-// Append adds the container's binary form to dst.
+// Append appends the container's binary form to dst.
 func (c *Container) Append(dst []byte) []byte {
 	head := byte(format)
 	if c.Permanent {
 		head |= flagPermanent
 	}
+	c.merge()
 	dst = append(dst, head)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created.UnixNano()))
 	dst = binary.AppendUvarint(dst, c.lifetime())
@@ -197,7 +291,7 @@ func (c *Container) Append(dst []byte) []byte {
 	return dst
 }
 
-// maxLifetime is how many milliseconds a [time.Duration] holds.
+// maxLifetime is the longest [time.Duration], in milliseconds.
 const maxLifetime = uint64(math.MaxInt64 / time.Millisecond)
 
 // lifetime is the time from creation to expiry in milliseconds, rounded up.
@@ -210,8 +304,9 @@ func (c *Container) lifetime() uint64 {
 	return n
 }
 
-// Parse reads what [Container.Append] wrote, and nothing else: what parses is
-// written as the same bytes again. Keys and values share the memory of data.
+// Parse decodes what [Container.Append] encoded. It accepts one encoding of a
+// container only: Append encodes the result as the same bytes. Keys and values
+// share the memory of data.
 func Parse(data string) (Container, error) {
 	p := parser{rest: data}
 	head := p.bytes(1)
@@ -239,8 +334,8 @@ func Parse(data string) (Container, error) {
 	return c, nil
 }
 
-// skipEntries returns what follows the entries, or false where they are not
-// whole or not sorted.
+// skipEntries returns what follows the entries, or false if they are truncated
+// or not sorted.
 func skipEntries(data string, count uint64) (rest string, ok bool) {
 	last := ""
 	for i := range count {
@@ -254,6 +349,7 @@ func skipEntries(data string, count uint64) (rest string, ok bool) {
 	return data, true
 }
 
+// areFlashes reports whether data consists of whole flashes.
 func areFlashes(data string) bool {
 	p := parser{rest: data}
 	for p.rest != "" {
@@ -262,8 +358,8 @@ func areFlashes(data string) bool {
 	return !p.failed
 }
 
-// parser cuts pieces off the front of rest; once one is missing it has failed
-// and gives only empty pieces.
+// parser cuts pieces off the front of rest. Once a piece is missing, it has
+// failed and returns only empty pieces.
 type parser struct {
 	rest   string
 	failed bool
@@ -301,9 +397,9 @@ func (p *parser) uvarint() (n uint64) {
 	return n
 }
 
-// cutString cuts a string off the front, behind its length. It is a function and
-// no method, for then what it works on stays in registers, and a length of one
-// byte goes its own way: that saves a read 12 % of its time.
+// cutString cuts a string with its length off the front. It is a function, not a
+// method, so that its operands stay in registers, and treats a length of one
+// byte separately: every read of a session depends on its speed.
 func cutString(data string) (piece, rest string, ok bool) {
 	if data != "" && int(data[0]) < min(len(data), 0x80) {
 		n := 1 + int(data[0])
@@ -316,7 +412,7 @@ func cutString(data string) (piece, rest string, ok bool) {
 	return rest[:n], rest[n:], true
 }
 
-// cutUvarint takes the shortest spelling only.
+// cutUvarint accepts the shortest encoding only.
 func cutUvarint(data string) (v uint64, rest string, ok bool) {
 	for i := 0; i < len(data) && i < binary.MaxVarintLen64; i++ {
 		b := data[i]

@@ -3,9 +3,9 @@ package codec_test
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -76,31 +76,177 @@ func TestContainer_expiryIsRoundedUp(t *testing.T) {
 	}
 }
 
-func TestContainer_likeAMap(t *testing.T) {
+// TestContainer_Set compares a container with a map, around the size from which
+// changes are kept apart from the entries.
+func TestContainer_Set(t *testing.T) {
 	r := newRandom(t)
 	var c codec.Container
 	want := map[string]string{}
-	for i := range 5_000 {
-		key := randomString(r)
+	for i := range 30_000 {
+		key, raw := fmt.Sprint(r.IntN(200+i%2_000)), fmt.Sprint(i)
 		if r.IntN(3) == 0 {
 			c.Delete(key)
 			delete(want, key)
 		} else {
-			c.Set(key, fmt.Sprint(i))
-			want[key] = fmt.Sprint(i)
+			c.Set(key, raw)
+			want[key] = raw
 		}
 		if raw, ok := c.Find(key); raw != want[key] || ok != (want[key] != "") {
 			t.Fatalf("Find(%q): got %q, %v, want %q", key, raw, ok, want[key])
 		}
+		if c.Len() != len(want) || c.Empty() != (len(want) == 0) {
+			t.Fatalf("got Len %d, Empty %v, want %d", c.Len(), c.Empty(), len(want))
+		}
+		if r.IntN(200) == 0 {
+			sameEntries(t, &c, want)
+		}
 	}
-	got := map[string]string{}
-	for _, e := range c.Entries() {
-		got[e.Key] = e.Raw
+	sameEntries(t, &c, want)
+}
+
+// sameEntries also asks a clone and the binary form, each before the container
+// has merged its changes.
+func sameEntries(t *testing.T, c *codec.Container, want map[string]string) {
+	t.Helper()
+	sorted := make([]codec.Entry, 0, len(want))
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		sorted = append(sorted, codec.Entry{Key: key, Raw: want[key]})
 	}
-	sorted := slices.IsSortedFunc(c.Entries(), func(a, b codec.Entry) int { return strings.Compare(a.Key, b.Key) })
-	if !sorted || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, sorted %v, want %v", got, sorted, want)
+	for _, key := range []string{"", "0", "zz"} {
+		if raw, ok := c.Find(key); raw != want[key] || ok != (want[key] != "") {
+			t.Fatalf("Find(%q): got %q, %v, want %q", key, raw, ok, want[key])
+		}
 	}
+	cloned, written := *c, *c
+	clone := cloned.Clone()
+	parsed, err := codec.Parse(string(written.Append(nil)))
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	for name, got := range map[string][]codec.Entry{"itself": c.Entries(), "the clone": clone.Entries(), "the binary form": parsed.Entries()} {
+		if !slices.Equal(got, sorted) {
+			t.Fatalf("%s: got %d entries %v, want %d", name, len(got), got, len(sorted))
+		}
+	}
+}
+
+func TestContainer_Clone(t *testing.T) {
+	for _, keys := range []int{0, 3, 1000} {
+		c := newContainer(keys, 2)
+		c.Set("a", "1")
+		clone := c.Clone()
+		clone.Set("a", "2")
+		clone.Set("b", "2")
+		clone.AddFlashes(codec.Flash{ID: 1})
+		c.Delete("key 0")
+		if raw, _ := c.Find("a"); raw != "1" || len(c.Flashes()) != 2 {
+			t.Errorf("%d keys: got %s, %v, want it unchanged", keys, raw, c.Flashes())
+		}
+		if _, ok := clone.Find("key 0"); ok != (keys > 0) || clone.Len() != keys+2 || len(clone.Flashes()) != 3 {
+			t.Errorf("%d keys, the clone: got %v, %v", keys, clone.Entries(), clone.Flashes())
+		}
+	}
+}
+
+func TestContainer_Fill(t *testing.T) {
+	c := newContainer(1000, 1)
+	c.Delete("key 500")
+	c.Fill([]codec.Entry{{Key: "a", Raw: "1"}}, nil)
+	if want := []codec.Entry{{Key: "a", Raw: "1"}}; c.Len() != 1 || !slices.Equal(c.Entries(), want) || len(c.Flashes()) != 0 {
+		t.Errorf("got %v, %v, want %v", c.Entries(), c.Flashes(), want)
+	}
+}
+
+// TestContainer_growth: with eight times the keys or flashes, nothing takes 24
+// times as long. What is quadratic takes 64 times as long.
+func TestContainer_growth(t *testing.T) {
+	const n, factor, limit = 10_000, 8, 24
+	few, many := shuffledKeys(n), shuffledKeys(factor*n)
+	rows := []struct {
+		name string
+		do   func(keys []string)
+	}{
+		{"set", func(keys []string) { filled(keys).Entries() }},
+		{"set and append", func(keys []string) { filled(keys).Append(nil) }},
+		{"set, find and delete in turn", setFindDelete},
+		{"delete", func(keys []string) { deleteEach(filled(keys), keys) }},
+		{"delete from sorted", func(keys []string) { c := filled(keys); c.Entries(); deleteEach(c, keys) }},
+		{"list after each of some changes", listAfterEach},
+		{"add flashes", func(keys []string) { flashed(len(keys)) }},
+		{"delete flashes", func(keys []string) { flashed(len(keys)).DeleteFlashes(func(f codec.Flash) bool { return f.ID%2 == 0 }) }},
+		{"drop flashes", func(keys []string) {
+			for c := flashed(len(keys)); c.DropFlashes(1) > 0; {
+			}
+		}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			var growth float64
+			for range 5 { // other programs may disturb a measurement
+				if growth = seconds(row.do, many) / seconds(row.do, few); growth < limit {
+					return
+				}
+			}
+			t.Errorf("%d times the size: got %.1f times the time, want less than %d", factor, growth, limit)
+		})
+	}
+}
+
+func shuffledKeys(n int) []string {
+	keys := make([]string, n)
+	for i, number := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		keys[i] = fmt.Sprintf("key %d", number)
+	}
+	return keys
+}
+
+func seconds(do func([]string), keys []string) float64 {
+	start := time.Now()
+	do(keys)
+	return time.Since(start).Seconds()
+}
+
+func filled(keys []string) *codec.Container {
+	c := new(codec.Container)
+	for _, key := range keys {
+		c.Set(key, "1")
+	}
+	return c
+}
+
+func deleteEach(c *codec.Container, keys []string) {
+	for _, key := range keys {
+		c.Delete(key)
+	}
+	c.Entries()
+}
+
+func setFindDelete(keys []string) {
+	c := new(codec.Container)
+	for i, key := range keys {
+		c.Set(key, "1")
+		c.Find(keys[len(keys)-1-i])
+		c.Delete(keys[i/2])
+	}
+	c.Entries()
+}
+
+func listAfterEach(keys []string) {
+	c := filled(keys)
+	for i := range 20 {
+		c.Entries()
+		c.Set(fmt.Sprintf("another %d", i), "1")
+		c.Entries()
+		c.Delete(keys[i])
+	}
+}
+
+func flashed(n int) *codec.Container {
+	c := new(codec.Container)
+	for i := range n {
+		c.AddFlashes(codec.Flash{ID: uint64(i)})
+	}
+	return c
 }
 
 func TestContainer_flashes(t *testing.T) {
@@ -119,6 +265,38 @@ func TestContainer_flashes(t *testing.T) {
 	}
 	if c.Empty() {
 		t.Error("a container with flashes is empty")
+	}
+}
+
+func TestContainer_DropFlashes(t *testing.T) {
+	full := newContainer(1, 3)
+	parsed, err := codec.Parse(string(full.Append(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, original := range map[string]codec.Container{"as added": full, "as parsed": parsed} {
+		for _, row := range []struct{ n, want int }{{-1, 0}, {0, 0}, {1, 1}, {2, 2}, {3, 3}, {4, 3}, {math.MaxInt, 3}} {
+			c := original.Clone()
+			before := full.Flashes()
+			want := append(slices.Clone(before[row.want:]), codec.Flash{ID: 9})
+			got := c.DropFlashes(row.n)
+			c.AddFlashes(codec.Flash{ID: 9})
+			if got != row.want || !slices.Equal(c.Flashes(), want) {
+				t.Errorf("%s, %d: got %d, %v, want %d, %v", name, row.n, got, c.Flashes(), row.want, want)
+			}
+		}
+	}
+	before := full.Flashes()
+	kept := slices.Clone(before)
+	full.DropFlashes(2)
+	full.AddFlashes(codec.Flash{ID: 9})
+	if !slices.Equal(before, kept) {
+		t.Errorf("those returned before: got %v, want %v", before, kept)
+	}
+	full.DropFlashes(2)
+	full.Delete("key 0")
+	if !full.Empty() {
+		t.Errorf("got %+v, want an empty container", full)
 	}
 }
 
