@@ -238,6 +238,10 @@ func (k *flaskCookie) commit(_ context.Context, s *Session) (line string, err er
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrValue, err)
 		}
-		return []byte(k.signer.Sign(text, now)), nil
+		value, err := k.signer.Sign(text, now)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w; keep less in it", ErrTooLarge, err)
+		}
+		return []byte(value), nil
 	})
 }

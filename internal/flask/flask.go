@@ -1,7 +1,7 @@
 // Package flask reads and writes the session cookie of Flask, byte for byte:
 //
 //	cookie  = payload "." time "." signature
-//	payload = base64url(json), or "." base64url(zlib(json)) where that is shorter
+//	payload = base64url(json), or "." base64url(zlib(json)) if that is shorter
 //
 // The signature is HMAC-SHA1 under a key that itsdangerous derives from the
 // app's secret. The cookie is signed, not encrypted.
@@ -22,25 +22,33 @@ import (
 	"time"
 )
 
-// MaxJSON is the most that a payload may inflate to, in bytes: a cookie of
-// 97 kB could hold 100 MB.
-const MaxJSON = 1 << 20
+// MaxJSON is the length of the longest JSON text that is signed or opened, in
+// bytes: 16 times what fits into a cookie. Without a limit, a cookie of 97 kB
+// could inflate to 100 MB.
+const MaxJSON = 64 << 10
 
 // salt is what Flask derives the key for sessions with.
 const salt = "cookie-session"
 
 var (
-	// ErrInvalid says that no secret signed this, or that it is no session.
+	// ErrInvalid is returned for a cookie that no secret has signed, and for one
+	// that does not hold a session.
 	ErrInvalid = errors.New("flask: not a session cookie of this app")
 
-	// ErrExpired says that it was signed too long ago, or in the future.
+	// ErrExpired is returned for a cookie that was signed too long ago, or in the
+	// future.
 	ErrExpired = errors.New("flask: the session cookie is too old")
+
+	// ErrTooLarge is returned for a JSON text of more than [MaxJSON] bytes, which
+	// is not signed because it would not be opened again.
+	ErrTooLarge = errors.New("flask: the session's JSON is longer than 64 KiB")
 )
 
 var (
+	errForm      = fmt.Errorf("%w: it does not consist of a payload, a time and a signature", ErrInvalid)
 	errSignature = fmt.Errorf("%w: no secret has signed it", ErrInvalid)
-	errTime      = fmt.Errorf("%w: it is signed, and its time is none", ErrInvalid)
-	errPayload   = fmt.Errorf("%w: it is signed, and its payload does not decode or inflates to more than 1 MiB", ErrInvalid)
+	errTime      = fmt.Errorf("%w: it is signed, but its time does not decode", ErrInvalid)
+	errPayload   = fmt.Errorf("%w: it is signed, but its payload does not decode or is longer than 64 KiB", ErrInvalid)
 )
 
 // Signer signs with the first secret and accepts the signatures of all of
@@ -49,7 +57,8 @@ type Signer struct {
 	keys [][]byte
 }
 
-// NewSigner derives the keys from SECRET_KEY and SECRET_KEY_FALLBACKS.
+// NewSigner derives the keys from SECRET_KEY and SECRET_KEY_FALLBACKS. It does
+// not keep the secrets.
 func NewSigner(secrets ...string) *Signer {
 	s := new(Signer)
 	for _, secret := range secrets {
@@ -58,61 +67,115 @@ func NewSigner(secrets ...string) *Signer {
 	return s
 }
 
-// Sign gives the cookie for a JSON text.
-func (s *Signer) Sign(json []byte, now time.Time) string {
+// Sign returns the cookie for a JSON text. A text of more than [MaxJSON] bytes
+// is [ErrTooLarge].
+func (s *Signer) Sign(json []byte, now time.Time) (string, error) {
+	if len(json) > MaxJSON {
+		return "", ErrTooLarge
+	}
 	payload := encoding.EncodeToString(json)
 	if packed := deflate(json); len(packed) < len(json)-1 {
 		payload = "." + encoding.EncodeToString(packed)
 	}
 	seconds := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
 	text := payload + "." + encoding.EncodeToString(bytes.TrimLeft(seconds, "\x00"))
-	return text + "." + encoding.EncodeToString(mac(s.keys[0], text))
+	return text + "." + encoding.EncodeToString(mac(s.keys[0], text)), nil
 }
 
-// Open checks a cookie and gives its JSON text and the second in which it was
-// signed. As in Flask, it is too old when more than maxAge whole seconds have
-// passed.
+// Verify checks everything about a cookie but its payload, and returns the
+// second in which it was signed. It decodes and inflates no payload, and
+// computes no HMAC for a cookie that is not well-formed, so that a caller with
+// many cookies of one name can choose among them at little cost. As in Flask, a
+// cookie is too old if more than maxAge whole seconds have passed; signed is
+// also returned with [ErrExpired].
+func (s *Signer) Verify(cookie string, now time.Time, maxAge time.Duration) (signed time.Time, err error) {
+	_, signed, err = s.verify(cookie, now, maxAge)
+	return signed, err
+}
+
+// Open checks a cookie as [Signer.Verify] does, and returns its JSON text as
+// well, which has at most [MaxJSON] bytes.
 func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json []byte, signed time.Time, err error) {
-	// 1. The signature, before anything else is believed.
-	text, signature, ok := cutLast(cookie)
-	if !ok || !s.verifies(text, signature) {
-		return nil, time.Time{}, errSignature
-	}
-
-	// 2. The time.
-	payload, seconds, ok := cutLast(text)
-	when, err := decode(seconds)
-	if !ok || err != nil || len(when) > 6 {
-		return nil, time.Time{}, errTime
-	}
-	signed = time.Unix(bigEndian(when), 0)
-	if age := now.Unix() - signed.Unix(); age < 0 || age > int64(maxAge/time.Second) {
-		return nil, signed, ErrExpired
-	}
-
-	// 3. The payload.
-	packed, compressed := strings.CutPrefix(payload, ".")
-	json, err = decode(packed)
-	if err == nil && compressed {
-		json, err = inflate(json)
-	}
+	payload, signed, err := s.verify(cookie, now, maxAge)
 	if err != nil {
+		return nil, signed, err
+	}
+	if json, err = decodePayload(payload); err != nil {
 		return nil, signed, errPayload
 	}
 	return json, signed, nil
 }
 
-func (s *Signer) verifies(text, signature string) bool {
-	given, err := decode(signature)
-	if err != nil {
-		return false
+func (s *Signer) verify(cookie string, now time.Time, maxAge time.Duration) (payload string, signed time.Time, err error) {
+	// 1. The form, which costs next to nothing.
+	p, ok := split(cookie)
+	if !ok {
+		return "", time.Time{}, errForm
 	}
+
+	// 2. The signature, before anything else is believed.
+	if !s.signed(p.text, p.signature[:]) {
+		return "", time.Time{}, errSignature
+	}
+
+	// 3. The time.
+	when, err := decode(p.seconds)
+	if err != nil || len(when) > 6 {
+		return "", time.Time{}, errTime
+	}
+	signed = time.Unix(bigEndian(when), 0)
+	if age := now.Unix() - signed.Unix(); age < 0 || age > int64(maxAge/time.Second) {
+		return "", signed, ErrExpired
+	}
+	return p.payload, signed, nil
+}
+
+// parts are those of a well-formed cookie.
+type parts struct {
+	payload, seconds string // base64url, not decoded
+	text             string // what is signed: payload, dot and seconds
+	signature        [sha1.Size]byte
+}
+
+// split reports whether a cookie is well-formed, and returns its parts: a
+// payload that is not empty, a time, and the canonical base64url of a
+// signature, with dots between them. It allocates nothing.
+func split(cookie string) (p parts, ok bool) {
+	text, signature, _ := cutLast(cookie)
+	payload, seconds, ok := cutLast(text)
+	if !ok || len(signature) != encoding.EncodedLen(sha1.Size) {
+		return parts{}, false
+	}
+	if packed := strings.TrimPrefix(payload, "."); packed == "" || strings.Contains(packed, ".") {
+		return parts{}, false
+	}
+	p = parts{payload: payload, seconds: seconds, text: text}
+	n, err := encoding.Decode(p.signature[:], []byte(signature))
+	return p, err == nil && n == sha1.Size // fewer bytes if it skipped CR or LF
+}
+
+func (s *Signer) signed(text string, signature []byte) bool {
 	for _, key := range s.keys {
-		if hmac.Equal(given, mac(key, text)) {
+		if hmac.Equal(signature, mac(key, text)) {
 			return true
 		}
 	}
 	return false
+}
+
+// decodePayload returns the JSON text of a payload. Neither Flask nor Sign
+// compresses where that does not save anything, so no payload of either kind
+// decodes to more than MaxJSON bytes.
+func decodePayload(payload string) ([]byte, error) {
+	packed, compressed := strings.CutPrefix(payload, ".")
+	if encoding.DecodedLen(len(packed)) > MaxJSON {
+		return nil, ErrInvalid
+	}
+	json, err := decode(packed)
+	if err == nil && compressed {
+		json, err = inflate(json)
+	}
+	return json, err
 }
 
 func mac(key []byte, text string) []byte {
@@ -129,7 +192,7 @@ func cutLast(s string) (before, after string, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
-// encoding refuses spare bits, but skips CR and LF, which decode refuses.
+// encoding refuses spare bits but skips CR and LF, which decode refuses.
 var encoding = base64.RawURLEncoding.Strict()
 
 func decode(text string) ([]byte, error) {
@@ -147,8 +210,8 @@ func bigEndian(b []byte) int64 {
 	return v
 }
 
-// writers are for [deflate]: a new one takes 800 kB, and nine tenths of the time
-// of a write.
+// writers are for [deflate]: a new one takes 800 kB and most of the time of a
+// write.
 var writers = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
 
 func deflate(data []byte) []byte {
@@ -161,8 +224,8 @@ func deflate(data []byte) []byte {
 	return b.Bytes()
 }
 
-// readers are for [inflate]: a new one takes 40 kB, and two thirds of the time
-// of a read.
+// readers are for [inflate]: a new one takes 40 kB and most of the time of a
+// read.
 var readers sync.Pool
 
 func inflate(data []byte) ([]byte, error) {
@@ -172,8 +235,8 @@ func inflate(data []byte) ([]byte, error) {
 	}
 	defer readers.Put(r)
 	json, err := io.ReadAll(io.LimitReader(r, MaxJSON+1))
-	if err == nil && len(json) > MaxJSON {
-		err = ErrInvalid
+	if len(json) > MaxJSON {
+		return nil, ErrInvalid
 	}
 	return json, err
 }
