@@ -1,29 +1,40 @@
 package ginsession
 
 import (
+	"bytes"
+	"compress/zlib"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/flask"
 	"github.com/ginsession/ginsession/internal/seal"
 )
 
 // SignFlask signs any text as Flask's cookie, so that tests can send what no
-// app writes.
+// app writes. It compresses it always.
 func SignFlask(secret, text string, at time.Time) string {
-	value, err := flask.NewSigner(secret).Sign([]byte(text), at)
-	if err != nil {
-		panic(err)
+	mac := func(key, text string) string {
+		h := hmac.New(sha1.New, []byte(key))
+		h.Write([]byte(text))
+		return string(h.Sum(nil))
 	}
-	return value
+	var packed bytes.Buffer
+	w := zlib.NewWriter(&packed)
+	_, _ = w.Write([]byte(text))
+	_ = w.Close()
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := "." + encode(packed.Bytes()) + "." + encode(binary.BigEndian.AppendUint32(nil, uint32(at.Unix())))
+	return signed + "." + encode([]byte(mac(mac(secret, "cookie-session"), signed)))
 }
 
 // SealCookie seals any plaintext as the cookie called name, so that tests can
 // send what no session is written as.
 func SealCookie(secret, name, plaintext string) string {
-	const purpose = "ginsession cookie 1"
-	sealer, err := seal.New(purpose, secret)
+	sealer, err := seal.New("ginsession cookie 1", secret)
 	if err != nil {
 		panic(err)
 	}
-	return string(seal.AppendText(nil, sealer.Seal(nil, []byte(plaintext), []byte(purpose+"\x00"+name))))
+	return string(seal.AppendText(nil, sealer.Seal(nil, []byte(plaintext), []byte("ginsession cookie 1"+"\x00"+name))))
 }

@@ -89,7 +89,8 @@ func (c *Container) merge() {
 			merged = append(merged, e)
 		}
 	}
-	c.entries, c.pending = append(merged, added...), nil
+	merged = append(merged, added...)
+	c.entries, c.pending = merged, nil
 }
 
 // Flashes returns the flash messages, oldest first. The caller must not modify

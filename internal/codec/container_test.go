@@ -48,7 +48,7 @@ func TestContainer_roundTrip(t *testing.T) {
 	}
 }
 
-// TestContainer_format holds the bytes still: those of the past must parse.
+// TestContainer_format: the bytes must not change, since stored ones must parse.
 func TestContainer_format(t *testing.T) {
 	c := codec.Container{Created: time.Unix(0, 0x0102030405060708), Permanent: true}
 	c.Expires = c.Created.Add(300*time.Millisecond - 1)
@@ -60,7 +60,7 @@ func TestContainer_format(t *testing.T) {
 	}
 }
 
-func TestContainer_expiryIsRoundedUp(t *testing.T) {
+func TestContainer_expiryRounded(t *testing.T) {
 	const ms = time.Millisecond
 	rows := []struct{ lifetime, want time.Duration }{
 		{0, 0}, {1, ms}, {ms - 1, ms}, {ms, ms}, {ms + 1, 2 * ms}, {time.Hour, time.Hour}, {time.Hour + 1, time.Hour + ms},
@@ -76,7 +76,7 @@ func TestContainer_expiryIsRoundedUp(t *testing.T) {
 	}
 }
 
-// TestContainer_Set compares a container with a map, around the size from which
+// TestContainer_Set compares a container with a map, below and above the size from which
 // changes are kept apart from the entries.
 func TestContainer_Set(t *testing.T) {
 	r := newRandom(t)
@@ -300,8 +300,8 @@ func TestContainer_DropFlashes(t *testing.T) {
 	}
 }
 
-// canonical fails the test where data parses, but is not what the container
-// that it parses to is written as.
+// canonical fails the test if data parses to a container that is encoded as
+// other bytes.
 func canonical(t *testing.T, data string) {
 	t.Helper()
 	c, err := codec.Parse(data)

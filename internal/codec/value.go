@@ -18,7 +18,7 @@ import (
 	"unicode/utf8"
 )
 
-// Flask marks a type that JSON lacks by an object with one key, its tag.
+// Flask encodes a type that JSON lacks as an object with one key, its tag.
 const (
 	TagTuple = " t"
 	TagDict  = " di" // a real dict whose only key looks like a tag; "__" is added to that key
@@ -29,7 +29,7 @@ const (
 	tagTime   = " d"
 )
 
-// IsTag tells whether a dict with this one key would be read as a tag.
+// IsTag reports whether an object with this one key would be read as a tag.
 func IsTag(key string) bool {
 	switch key {
 	case TagTuple, tagBytes, tagMarkup, tagUUID, tagTime, TagDict:
@@ -39,19 +39,18 @@ func IsTag(key string) bool {
 }
 
 const (
-	maxDepth     = 500 // of a value's nesting; this is how cycles are found
-	maxTypeDepth = 20  // of lists and maps in one type, for types that hold themselves
+	maxDepth     = 500 // of a value's nesting, which also finds cycles
+	maxTypeDepth = 20  // of lists and maps in one type, for recursive types
 )
 
 var (
 	errDepth  = fmt.Errorf("nested more than %d deep, or a cycle", maxDepth)
-	errNumber = errors.New("a json.Number that is no number")
+	errNumber = errors.New("a json.Number that is not a number")
 	errUTF8   = errors.New("a string that is not valid UTF-8; keep it as []byte")
 )
 
-// Encode spells v as tagged JSON. Bytes, times, [template.HTML] and lists and
-// maps of them keep their types; inside structs the spelling is that of
-// encoding/json.
+// Encode returns v as tagged JSON. Bytes, times, [template.HTML] and lists and
+// maps of them keep their types; structs are encoded as by encoding/json.
 func Encode(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -70,7 +69,7 @@ func Encode(v any) (string, error) {
 		if v != nil {
 			return `{"` + tagBytes + `":"` + base64.StdEncoding.EncodeToString(v) + `"}`, nil
 		}
-	case []string: // with roles to set, a log-in takes half the time
+	case []string: // such as roles, which many sessions hold
 		if text, ok := plainStrings(v); ok {
 			return text, nil
 		}
@@ -82,7 +81,7 @@ func Encode(v any) (string, error) {
 	return marshal(tree)
 }
 
-// tag turns v into a tree that encoding/json spells as tagged JSON.
+// tag converts v to a tree that encoding/json encodes as tagged JSON.
 func tag(v any, depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errDepth
@@ -193,9 +192,9 @@ var (
 	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// walkable tells whether [tag] spells values of t itself, and [assign] reads
-// them. What has a spelling of its own, structs, and types nested without end
-// are left to encoding/json.
+// walkable reports whether [tag] and [assign] convert values of t themselves.
+// Types with methods for encoding, structs and recursive types are left to
+// encoding/json.
 func walkable(t reflect.Type, depth int) bool {
 	if depth > maxTypeDepth {
 		return false
@@ -206,7 +205,7 @@ func walkable(t reflect.Type, depth int) bool {
 	if t.Kind() == reflect.Interface {
 		return t.NumMethod() == 0
 	}
-	if spellsItself(t) {
+	if encodesItself(t) {
 		return false
 	}
 	switch t.Kind() {
@@ -218,21 +217,21 @@ func walkable(t reflect.Type, depth int) bool {
 	case reflect.Slice, reflect.Pointer:
 		return walkable(t.Elem(), depth+1)
 	case reflect.Map:
-		return t.Key().Kind() == reflect.String && !spellsItself(t.Key()) && walkable(t.Elem(), depth+1)
+		return t.Key().Kind() == reflect.String && !encodesItself(t.Key()) && walkable(t.Elem(), depth+1)
 	}
 	return false
 }
 
-func spellsItself(t reflect.Type) bool {
+func encodesItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(typeMarshaler) || p.Implements(typeTextMarshaler) ||
 		p.Implements(typeUnmarshaler) || p.Implements(typeTextUnmarshaler)
 }
 
-// foreign lets encoding/json spell a value; a dict in it that looks like a tag
-// is escaped.
+// foreign encodes a value with encoding/json, and escapes the objects in it that
+// look like tags.
 func foreign(rv reflect.Value) (any, error) {
-	addressable := reflect.New(rv.Type()) // else methods of the pointer are not found
+	addressable := reflect.New(rv.Type()) // so that methods of the pointer are found
 	addressable.Elem().Set(rv)
 	raw, err := marshal(addressable.Interface())
 	if err == nil && (!utf8.ValidString(raw) || strings.Contains(raw, `\ufffd`) && holdsInvalid(addressable.Elem(), 0)) {
@@ -248,10 +247,10 @@ func foreign(rv reflect.Value) (any, error) {
 	return mapTree(tree, func(dict map[string]any) (any, error) { return escape(dict), nil })
 }
 
-// holdsInvalid finds text that is not UTF-8, for which encoding/json puts U+FFFD
-// without a word, as it spells no character. It is only asked where there is
-// that spelling: to see more than encoding/json does (a field that another one
-// hides, a cycle behind it) does no harm.
+// holdsInvalid reports whether a value holds text that is not valid UTF-8, which
+// encoding/json silently replaces by the escape of U+FFFD. It is called only if
+// the encoded value has that escape, so it may look at more than encoding/json
+// does: at a hidden field, or a cycle behind it.
 func holdsInvalid(rv reflect.Value, depth int) bool {
 	if depth > maxDepth {
 		return true
@@ -290,8 +289,8 @@ func holdsInvalid(rv reflect.Value, depth int) bool {
 	return false
 }
 
-// invalidKey goes by what encoding/json makes a name of: a string before a
-// method.
+// invalidKey is holdsInvalid for a map's key, of which encoding/json takes a
+// string as it is, even if it has methods.
 func invalidKey(key reflect.Value) bool {
 	if key.Kind() == reflect.String {
 		return !utf8.ValidString(key.String())
@@ -299,8 +298,8 @@ func invalidKey(key reflect.Value) bool {
 	return holdsInvalid(key, 0)
 }
 
-// as gives the value, or its address, where encoding/json would call a method of
-// T on it.
+// as returns the value, or its address, as a T if encoding/json would call its
+// methods.
 func as[T any](rv reflect.Value) (m T, ok bool) {
 	if !rv.IsValid() || !rv.CanInterface() || (rv.Kind() == reflect.Pointer || rv.Kind() == reflect.Interface) && rv.IsNil() {
 		return m, false
@@ -311,16 +310,16 @@ func as[T any](rv reflect.Value) (m T, ok bool) {
 	return m, ok
 }
 
-// mayHoldTag is quick to tell that no dict in raw has a tag for its key. Only
-// a [json.Marshaler] escapes the space.
+// mayHoldTag reports whether an object in raw may be a tag. It is fast, and
+// false only if none is. Only a [json.Marshaler] escapes the space.
 func mayHoldTag(raw string) bool {
 	return strings.Contains(raw, `{" `) || strings.Contains(raw, `{"\u0020`)
 }
 
-// number spells a float as Python does, so that it stays a float everywhere.
+// number encodes a float as Python does, so that it stays a float everywhere.
 func number(f float64, bits int) (json.Number, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return "", fmt.Errorf("%v, which JSON has no spelling for", f)
+		return "", fmt.Errorf("%v, which JSON cannot express", f)
 	}
 	form := byte('f')
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e16) {
@@ -340,7 +339,7 @@ func checkUTF8(s string) error {
 	return nil
 }
 
-// plainASCII tells whether s stands in JSON as it is.
+// plainASCII reports whether s needs no escapes in JSON.
 func plainASCII(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -350,7 +349,7 @@ func plainASCII(s string) bool {
 	return true
 }
 
-// plainStrings spells a list of strings where that takes no escaping.
+// plainStrings encodes a list of strings, or returns false if one needs escapes.
 func plainStrings(list []string) (string, bool) {
 	if len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !plainASCII(s) }) {
 		return "", false
@@ -358,8 +357,8 @@ func plainStrings(list []string) (string, bool) {
 	return `["` + strings.Join(list, `","`) + `"]`, true
 }
 
-// discreet hides the text of an error that may show the value; [errors.As]
-// still finds it.
+// discreet hides the text of an error, which may contain the value. [errors.As]
+// still finds the error.
 func discreet(err error) error {
 	switch err.(type) { //nolint:errorlint // one that is wrapped may have any text around it
 	case *json.UnsupportedTypeError, *json.UnsupportedValueError: // NaN, a cycle
@@ -383,7 +382,7 @@ func marshal(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// Decode gives the value that raw spells: nil, bool, int64, uint64, float64,
+// Decode returns the value of tagged JSON: nil, bool, int64, uint64, float64,
 // string, []byte, [time.Time], [template.HTML], []any or map[string]any.
 func Decode(raw string) (any, error) {
 	if s, ok := plainString(raw); ok {
@@ -393,8 +392,7 @@ func Decode(raw string) (any, error) {
 	return numbers(tree), err
 }
 
-// parseTagged reads tagged JSON into a tree in which numbers keep their
-// spelling.
+// parseTagged parses tagged JSON into a tree in which numbers are [json.Number].
 func parseTagged(raw string) (any, error) {
 	tree, err := parse(raw)
 	if err != nil {
@@ -403,7 +401,7 @@ func parseTagged(raw string) (any, error) {
 	return mapTree(tree, untag)
 }
 
-// parse reads JSON into a tree in which numbers keep their spelling.
+// parse parses JSON into a tree in which numbers are [json.Number].
 func parse(raw string) (any, error) {
 	dec := json.NewDecoder(strings.NewReader(raw))
 	dec.UseNumber()
@@ -414,7 +412,7 @@ func parse(raw string) (any, error) {
 	return tree, nil
 }
 
-// mapTree replaces each dict by what fn makes of it, innermost first.
+// mapTree replaces each object by the result of fn, innermost first.
 func mapTree(tree any, fn func(map[string]any) (any, error)) (any, error) {
 	var err error
 	switch t := tree.(type) {
@@ -435,7 +433,7 @@ func mapTree(tree any, fn func(map[string]any) (any, error)) (any, error) {
 	return tree, nil
 }
 
-// numbers replaces the spelled numbers of a tree by int64, uint64 or float64.
+// numbers replaces each [json.Number] of a tree by an int64, uint64 or float64.
 func numbers(tree any) any {
 	switch t := tree.(type) {
 	case json.Number:
@@ -452,8 +450,8 @@ func numbers(tree any) any {
 	return tree
 }
 
-// Three numbers that Python writes and JSON lacks, as numbers that nobody
-// writes. Two of them overflow to what they stand for.
+// Three numbers that Python writes and JSON lacks, encoded as numbers that no
+// encoder writes. Infinity and MinusInfinity overflow to the right value.
 const (
 	NaN           = "-0e999999"
 	Infinity      = "1e999999"
@@ -476,7 +474,7 @@ func parseNumber(text string) any {
 
 var errTag = errors.New("a type tag with the wrong content")
 
-// untag gives the value behind a tag.
+// untag returns the value of a tag, or the object itself if it is not a tag.
 func untag(dict map[string]any) (any, error) {
 	key, ok := onlyKey(dict)
 	if !ok || !IsTag(key) {
@@ -513,7 +511,7 @@ func untagText(key, text string) (any, error) {
 	return nil, errTag
 }
 
-// parseTime reads our own spelling or Flask's, an HTTP date.
+// parseTime parses RFC 3339, as [Encode] writes it, and Flask's HTTP dates.
 func parseTime(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t, nil
@@ -521,7 +519,7 @@ func parseTime(text string) (time.Time, error) {
 	return time.Parse(time.RFC1123, text)
 }
 
-// plainString gives the string that raw spells where that takes no decoding.
+// plainString returns the string in raw, or false if it has to be decoded.
 func plainString(raw string) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' || strings.IndexByte(raw, '\\') >= 0 {
 		return "", false
@@ -529,7 +527,7 @@ func plainString(raw string) (string, bool) {
 	return raw[1 : len(raw)-1], true
 }
 
-// String gives a string; HTML counts as one.
+// String decodes a string. [template.HTML] counts as a string.
 func String(raw string) (string, bool) {
 	if s, ok := plainString(raw); ok {
 		return s, true
@@ -543,7 +541,7 @@ func String(raw string) (string, bool) {
 	return "", false
 }
 
-// Int gives a whole number that fits; 3.0 is a whole number too.
+// Int decodes a whole number of 64 bits. 3.0 is a whole number.
 func Int(raw string) (int64, bool) {
 	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
 		return n, true
@@ -555,7 +553,7 @@ func Int(raw string) (int64, bool) {
 	return 0, false
 }
 
-// Uint is [Int] for what is not negative.
+// Uint decodes a whole number of 64 bits that is not negative.
 func Uint(raw string) (uint64, bool) {
 	if n, err := strconv.ParseUint(raw, 10, 64); err == nil {
 		return n, true
@@ -567,8 +565,8 @@ func Uint(raw string) (uint64, bool) {
 	return 0, false
 }
 
-// Float gives any number, a whole one rounded where a float64 does not hold
-// it exactly.
+// Float decodes any number that does not overflow. A whole number that a float64
+// cannot hold exactly is rounded.
 func Float(raw string) (float64, bool) {
 	if !isNumber(raw) {
 		return 0, false
@@ -577,7 +575,7 @@ func Float(raw string) (float64, bool) {
 	return f, err == nil
 }
 
-// float reads a number that is spelled with a fraction or an exponent.
+// float decodes a number with a fraction or an exponent.
 func float(raw string) (float64, bool) {
 	if !strings.ContainsAny(raw, ".eE") {
 		return 0, false
@@ -585,16 +583,16 @@ func float(raw string) (float64, bool) {
 	return Float(raw)
 }
 
-// isNumber tells a number from all else that can be a JSON value.
+// isNumber reports whether raw, which is valid JSON, is a number.
 func isNumber(raw string) bool {
 	return raw != "" && raw[len(raw)-1] >= '0' && raw[len(raw)-1] <= '9'
 }
 
-// Bool gives a boolean.
+// Bool decodes a boolean.
 func Bool(raw string) (value, ok bool) { return raw == "true", raw == "true" || raw == "false" }
 
-// Into decodes raw into the value that dst points to, and tells whether raw
-// was of its type.
+// Into decodes raw into the value that dst points to, and reports whether raw
+// is of its type. If it is not, that value is undefined.
 func Into(raw string, dst any) (ok bool) {
 	switch dst := dst.(type) {
 	case *string:
@@ -634,8 +632,8 @@ func into(raw string, dst reflect.Value) bool {
 	return err == nil && json.Unmarshal([]byte(plain), dst.Addr().Interface()) == nil
 }
 
-// assign puts a tree into a value of a walkable type, and tells whether it is
-// of that type. As in encoding/json, null leaves what is inside as it is.
+// assign sets a value of a walkable type from a tree, and reports whether the
+// tree is of that type. As in encoding/json, null leaves the value unchanged.
 func assign(dst reflect.Value, tree any) bool {
 	if tree == nil {
 		return true
@@ -722,8 +720,8 @@ func assignNumber(dst reflect.Value, text string) bool {
 	return false
 }
 
-// untagged respells raw as encoding/json would have it: bytes as base64,
-// times in RFC 3339.
+// untagged returns raw in the encoding of encoding/json: bytes as base64, times
+// in RFC 3339.
 func untagged(raw string) (string, error) {
 	if !mayHoldTag(raw) {
 		return raw, nil

@@ -41,12 +41,12 @@ type (
 	taggedDict struct {
 		Sly map[string]string `json:" di"`
 	}
-	upper string // spells itself, as a type with methods does
+	upper string // has its own encoding, as a type with methods
 )
 
 func (u upper) MarshalJSON() ([]byte, error) { return json.Marshal(strings.ToUpper(string(u))) }
 
-// box is a map with a spelling of its own.
+// box is a map with its own encoding.
 type box map[string]any
 
 func (b box) MarshalJSON() ([]byte, error) { return json.Marshal(len(b)) }
@@ -82,7 +82,7 @@ func jsonOf(v any) string {
 	return string(text)
 }
 
-// values: what goes in, how it is spelled, what Decode makes of it.
+// values are inputs of Encode, their encodings, and the results of Decode.
 var values = []struct {
 	name string
 	in   any
@@ -236,7 +236,7 @@ func TestDecode_values(t *testing.T) {
 	}
 }
 
-func TestInto_whatWentIn(t *testing.T) {
+func TestInto_roundTrip(t *testing.T) {
 	for _, row := range values {
 		if row.in == nil || row.name == "json.RawMessage like html" { // spaces go
 			continue
@@ -261,7 +261,7 @@ func TestInto_any(t *testing.T) {
 	}
 }
 
-// same is reflect.DeepEqual, but times are alike where instant and offset are,
+// same is reflect.DeepEqual, but times are equal if instant and offset are,
 // and 0 is not -0.
 func same(a, b any) bool {
 	switch a := a.(type) {
@@ -627,7 +627,7 @@ func TestInto_sharesNothing(t *testing.T) {
 	}
 }
 
-// random makes a tree of values that Decode gives back as they are.
+// random returns a tree of values that Decode returns unchanged.
 func random(r *rand.Rand, depth int) any {
 	kinds := 11
 	if depth > 4 {
@@ -711,7 +711,7 @@ func TestEncode_randomTrees(t *testing.T) {
 	}
 }
 
-// TestEncode_likeJSON: all but tags and the spelling of floats is what
+// TestEncode_likeJSON: all but tags and the format of floats is what
 // encoding/json has.
 func TestEncode_likeJSON(t *testing.T) {
 	r := newRandom(t)
@@ -731,7 +731,7 @@ func TestEncode_likeJSON(t *testing.T) {
 	}
 }
 
-// FuzzDecode: no panic on any text, and what it gives is stable.
+// FuzzDecode: no text panics, and the result is stable.
 func FuzzDecode(f *testing.F) {
 	for _, row := range values {
 		f.Add(row.raw)
@@ -777,19 +777,19 @@ type page struct {
 
 type node struct{ Parent *page }
 
-// byPointer spells itself only where it has an address.
+// byPointer has its own encoding only if it is addressable.
 type byPointer struct{ Name string }
 
 func (p *byPointer) MarshalJSON() ([]byte, error) {
 	return json.Marshal(hex.EncodeToString([]byte(p.Name)))
 }
 
-// key is a name as it is, and not as it spells itself.
+// key is a string, whose method encoding/json ignores if it is a name.
 type key string
 
 func (k key) MarshalText() ([]byte, error) { return []byte("key"), nil }
 
-// inText spells text that may be none.
+// inText encodes itself as text that may be invalid.
 type inText struct{ text string }
 
 func (t inText) MarshalText() ([]byte, error) { return []byte(t.text), nil }

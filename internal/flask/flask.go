@@ -27,7 +27,7 @@ import (
 // could inflate to 100 MB.
 const MaxJSON = 64 << 10
 
-// salt is what Flask derives the key for sessions with.
+// salt is the one with which Flask derives the key for sessions.
 const salt = "cookie-session"
 
 var (
@@ -133,7 +133,7 @@ func (s *Signer) verify(cookie string, now time.Time, maxAge time.Duration) (pay
 // parts are those of a well-formed cookie.
 type parts struct {
 	payload, seconds string // base64url, not decoded
-	text             string // what is signed: payload, dot and seconds
+	text             string // the signed part: payload, dot and seconds
 	signature        [sha1.Size]byte
 }
 
@@ -164,8 +164,8 @@ func (s *Signer) signed(text string, signature []byte) bool {
 }
 
 // decodePayload returns the JSON text of a payload. Neither Flask nor Sign
-// compresses where that does not save anything, so no payload of either kind
-// decodes to more than MaxJSON bytes.
+// compresses a text that would not become shorter, so the limit holds for what
+// base64 decodes to as well.
 func decodePayload(payload string) ([]byte, error) {
 	packed, compressed := strings.CutPrefix(payload, ".")
 	if encoding.DecodedLen(len(packed)) > MaxJSON {

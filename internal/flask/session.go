@@ -19,18 +19,18 @@ const (
 	keyPermanent = "_permanent"
 )
 
-// Session is what the JSON of a cookie holds. Values that nobody touches go
-// back as they came, to the letter.
+// Session is the content of a cookie's JSON. Values that are not changed are
+// written back byte for byte.
 //
-// A lone surrogate, which Python allows in a string and UTF-8 does not, stands
-// in keys and categories as the three bytes that UTF-8 would give it.
+// Keys and categories hold a lone surrogate, which Python allows in a string and
+// UTF-8 does not, as the three bytes that UTF-8's scheme gives for it.
 type Session struct {
 	Entries   []codec.Entry // sorted by key, each key once
 	Flashes   []codec.Flash
-	Permanent string // JSON, normally true or false; "": no word about it
+	Permanent string // JSON, normally true or false; "" if absent
 }
 
-// Parse reads the JSON of a cookie.
+// Parse parses the JSON of a cookie. The error is [ErrInvalid].
 func Parse(text []byte) (*Session, error) {
 	object, err := fromPython(text)
 	if err != nil || object[0] != '{' {
@@ -43,7 +43,7 @@ func Parse(text []byte) (*Session, error) {
 	s := new(Session)
 	for _, e := range entries {
 		if strings.Contains(e.Raw, "{") {
-			if _, err := codec.Decode(e.Raw); err != nil { // a broken tag
+			if _, err := codec.Decode(e.Raw); err != nil { // an invalid tag
 				return nil, ErrInvalid
 			}
 		}
@@ -58,15 +58,15 @@ func (s *Session) add(e codec.Entry) {
 		s.Permanent = e.Raw
 	case keyFlashes:
 		if s.Flashes = parseFlashes(e.Raw); s.Flashes == nil {
-			s.Entries = append(s.Entries, e) // somebody's own idea of flashes
+			s.Entries = append(s.Entries, e) // not a list of flashes: an ordinary value
 		}
 	default:
 		s.Entries = append(s.Entries, e)
 	}
 }
 
-// members gives the keys of a compact object with their values, sorted. Of
-// equal keys the last one counts.
+// members returns the keys of a compact object with their values, sorted by key.
+// Of equal keys it returns the last one.
 func members(object string) []codec.Entry {
 	var entries []codec.Entry
 	for i := 1; object[i] != '}'; {
@@ -89,14 +89,14 @@ func members(object string) []codec.Entry {
 	return kept
 }
 
-// untagRoot gives the session that Flask wrote with a tag, because its only
-// key looks like one.
+// untagRoot returns the entries of a session that Flask wrote with a tag because
+// its only key looks like one.
 func untagRoot(root []codec.Entry) ([]codec.Entry, error) {
 	if len(root) != 1 || !codec.IsTag(root[0].Key) {
 		return root, nil
 	}
 	if root[0].Key != codec.TagDict || root[0].Raw[0] != '{' {
-		return nil, ErrInvalid // a tuple or the like
+		return nil, ErrInvalid // such as a tuple
 	}
 	inner := members(root[0].Raw)
 	if len(inner) != 1 || !strings.HasSuffix(inner[0].Key, "__") {
@@ -106,7 +106,8 @@ func untagRoot(root []codec.Entry) ([]codec.Entry, error) {
 	return inner, nil
 }
 
-// parseFlashes reads a list of flashes, or gives nil where raw is none.
+// parseFlashes parses a list of flashes. It returns nil if raw is not a list, or
+// is empty.
 func parseFlashes(raw string) []codec.Flash {
 	var list []json.RawMessage
 	if json.Unmarshal([]byte(raw), &list) != nil {
@@ -124,8 +125,8 @@ func parseFlashes(raw string) []codec.Flash {
 	return flashes
 }
 
-// parseFlash reads {" t":[category, message]}, or the list without the tag. It
-// makes a message of anything else; no part of a session is refused for it.
+// parseFlash parses {" t":[category, message]}, or the list without the tag.
+// Anything else becomes a message, so that no session is refused for it.
 func parseFlash(element string) codec.Flash {
 	var pair []json.RawMessage
 	var tuple map[string][]json.RawMessage
@@ -148,7 +149,8 @@ func parseFlash(element string) codec.Flash {
 	return codec.Flash{Category: category, Raw: string(pair[1])}
 }
 
-// Dump writes the JSON as Python does: keys sorted, ASCII only.
+// Dump returns the JSON as Python writes it: keys sorted, ASCII only. It returns
+// an error if a key or category is not valid UTF-8.
 func (s *Session) Dump() ([]byte, error) {
 	var entries codec.Container
 	entries.Fill(slices.Clone(s.Entries), nil)
@@ -169,7 +171,8 @@ func (s *Session) Dump() ([]byte, error) {
 	return toPython(b.String()), nil
 }
 
-// dumpObject tags a session whose only key looks like a tag.
+// dumpObject writes the entries as an object, with a tag if the only key looks
+// like one.
 func dumpObject(b *bytes.Buffer, entries []codec.Entry) error {
 	escape := len(entries) == 1 && codec.IsTag(entries[0].Key)
 	if escape {
@@ -214,7 +217,7 @@ func dumpFlashes(flashes []codec.Flash) (string, error) {
 	return b.String(), nil
 }
 
-// True tells whether Python takes a value for true.
+// True reports whether Python considers a value true.
 func True(raw string) bool {
 	switch raw {
 	case "", "null", "false", "0", "-0", "0.0", "-0.0", `""`, "[]", "{}",
@@ -224,15 +227,15 @@ func True(raw string) bool {
 	return true
 }
 
-// ourTime is a time as [codec.Encode] spells it. Nothing in a string looks like
-// this, since quotes are escaped there, and no dict, since its key is.
-var ourTime = regexp.MustCompile(`\{" d":"[^"\\]*"\}`)
+// encodedTime matches a time as [codec.Encode] writes it. It matches nothing in a
+// string, where quotes are escaped, and no map, whose key is escaped.
+var encodedTime = regexp.MustCompile(`\{" d":"[^"\\]*"\}`)
 
-// Times respells the times in what [codec.Encode] gave as Flask does: whole
-// seconds in GMT.
+// Times rewrites the times in the output of [codec.Encode] as Flask writes them:
+// in GMT, with whole seconds.
 func Times(raw string) string {
 	const before, after = `{" d":"`, `"}`
-	return ourTime.ReplaceAllStringFunc(raw, func(tag string) string {
+	return encodedTime.ReplaceAllStringFunc(raw, func(tag string) string {
 		t, err := time.Parse(time.RFC3339Nano, tag[len(before):len(tag)-len(after)])
 		if err != nil {
 			return tag
@@ -241,18 +244,18 @@ func Times(raw string) string {
 	})
 }
 
-// fromPython gives compact JSON, in which the three numbers that Python writes
-// and JSON lacks are spelled as numbers that Python never writes.
+// fromPython returns compact JSON. The three numbers that Python writes and JSON
+// lacks become [codec.NaN], [codec.Infinity] and [codec.MinusInfinity].
 func fromPython(text []byte) (string, error) {
 	if !utf8.Valid(text) {
 		return "", ErrInvalid
 	}
 	names := map[string]string{
 		"NaN": codec.NaN, "Infinity": codec.Infinity, "-Infinity": codec.MinusInfinity,
-		codec.NaN: "-0.0", // which is what it says
+		codec.NaN: "-0.0", // its value as a JSON number
 	}
 	var b bytes.Buffer
-	respell(&b, string(text), names, copyString)
+	rewrite(&b, string(text), names, copyString)
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, b.Bytes()); err != nil {
 		return "", ErrInvalid
@@ -260,19 +263,19 @@ func fromPython(text []byte) (string, error) {
 	return compact.String(), nil
 }
 
-// toPython is the way back; it also escapes what is not ASCII.
+// toPython reverses fromPython, and escapes characters outside of ASCII.
 func toPython(object string) []byte {
 	names := map[string]string{
 		codec.NaN: "NaN", codec.Infinity: "Infinity", codec.MinusInfinity: "-Infinity",
 	}
 	var b bytes.Buffer
-	respell(&b, object, names, escapeASCII)
+	rewrite(&b, object, names, escapeASCII)
 	return b.Bytes()
 }
 
-// respell writes JSON with some numbers and names replaced, and each string,
-// quotes included, as inside writes it.
-func respell(b *bytes.Buffer, text string, names map[string]string, inside func(*bytes.Buffer, string)) {
+// rewrite writes JSON with some numbers and names replaced. It calls inside to
+// write each string, quotes included.
+func rewrite(b *bytes.Buffer, text string, names map[string]string, inside func(*bytes.Buffer, string)) {
 	for i := 0; i < len(text); {
 		if text[i] == '"' {
 			end := stringEnd(text, i)
@@ -295,10 +298,10 @@ func respell(b *bytes.Buffer, text string, names map[string]string, inside func(
 	}
 }
 
-// isWord tells what numbers and names are made of.
+// isWord reports whether numbers and names may contain c.
 func isWord(c byte) bool { return !strings.ContainsRune("\"{}[],: \t\r\n", rune(c)) }
 
-// valueEnd finds the end of the compact value that begins at start.
+// valueEnd returns the end of the compact value that begins at start.
 func valueEnd(s string, start int) int {
 	depth := 0
 	for i := start; i < len(s); i++ {
@@ -321,7 +324,7 @@ func valueEnd(s string, start int) int {
 	return len(s)
 }
 
-// stringEnd finds the end of the JSON string that begins at start.
+// stringEnd returns the end of the JSON string that begins at start.
 func stringEnd(s string, start int) int {
 	for i := start + 1; i < len(s); i++ {
 		switch s[i] {

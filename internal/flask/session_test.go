@@ -307,6 +307,9 @@ func FuzzSession(f *testing.F) {
 			}
 			return
 		}
+		if text == "" {
+			return // an empty payload is not well-formed
+		}
 		opened, _, err := s.Open(cookie, signedAt, maxAge)
 		if err != nil || string(opened) != text {
 			t.Fatalf("Sign and Open: got %q, %v, want %q", opened, err, text)

@@ -13,7 +13,7 @@ import (
 
 var errUTF8 = errors.New("flask: a key or category that is not valid UTF-8")
 
-// unquote gives the text of a valid JSON string. Unlike encoding/json it keeps
+// unquote returns the text of a valid JSON string. Unlike encoding/json it keeps
 // lone surrogates, so that different keys stay different.
 func unquote(quoted string) string {
 	inner := quoted[1 : len(quoted)-1]
@@ -32,15 +32,15 @@ func unquote(quoted string) string {
 	}
 }
 
-// unescape is for text without lone surrogates.
+// unescape returns the text of a string without lone surrogates.
 func unescape(inner string) string {
 	var text string
 	_ = json.Unmarshal([]byte(`"`+inner+`"`), &text)
 	return text
 }
 
-// surrogate finds the first lone surrogate among the escapes of a string; start
-// is the length of the string where there is none.
+// surrogate returns the first lone surrogate among the escapes of a string, and
+// its start, which is the length of the string if there is none.
 func surrogate(inner string) (start int, code uint64) {
 	for i := 0; i < len(inner); i++ {
 		if inner[i] != '\\' {
@@ -60,7 +60,7 @@ func surrogate(inner string) (start int, code uint64) {
 	return len(inner), 0
 }
 
-// escaped reads an escape like \u00eb.
+// escaped returns the code of an escape such as \u00eb at the start of s.
 func escaped(s string) (code uint64, ok bool) {
 	digits, ok := strings.CutPrefix(s, `\u`)
 	if !ok || len(digits) < 4 {
@@ -105,7 +105,8 @@ func quote(b *bytes.Buffer, text string) error {
 	return nil
 }
 
-// encodedSurrogate reads what [unquote] made of a lone surrogate.
+// encodedSurrogate returns the lone surrogate at the start of s, as [unquote]
+// encodes it.
 func encodedSurrogate(s string) (rune, bool) {
 	if len(s) < 3 || s[0] != 0xed || s[1]&0xe0 != 0xa0 || s[2]&0xc0 != 0x80 {
 		return 0, false
@@ -115,8 +116,8 @@ func encodedSurrogate(s string) (rune, bool) {
 
 func copyString(b *bytes.Buffer, quoted string) { b.WriteString(quoted) }
 
-// escapeASCII escapes what is left to escape for Python, which writes nothing
-// but printable ASCII.
+// escapeASCII writes a JSON string as Python does: printable ASCII, and escapes
+// for everything else.
 func escapeASCII(b *bytes.Buffer, quoted string) {
 	for _, r := range quoted {
 		writeASCII(b, r)

@@ -71,7 +71,7 @@ func TestSeal_roundTrip(t *testing.T) {
 // XChaCha20-Poly1305.
 const oldBox = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX8TxC9ImWmIQw8uGK8m81HjIKEEzv"
 
-// TestOpen_oldBox holds the format still.
+// TestOpen_oldBox: the format must not change.
 func TestOpen_oldBox(t *testing.T) {
 	box, err := seal.AppendBox(nil, oldBox)
 	if err != nil {
@@ -80,7 +80,7 @@ func TestOpen_oldBox(t *testing.T) {
 	mustOpen(t, newSealer(t, purpose, secretA), box, additional, []byte("hello"))
 }
 
-func TestSeal_hidesThePlaintext(t *testing.T) {
+func TestSeal_plaintextHidden(t *testing.T) {
 	box := newSealer(t, purpose, secretA).Seal(nil, []byte("a plain password"), additional)
 	if bytes.Contains(box, []byte("password")) || bytes.Contains(box, additional) {
 		t.Errorf("box holds plaintext: %q", box)
@@ -99,7 +99,7 @@ func TestSeal_noncesDiffer(t *testing.T) {
 	}
 }
 
-func TestSeal_doesNotTouchItsArguments(t *testing.T) {
+func TestSeal_argumentsUnchanged(t *testing.T) {
 	plaintext, bound := []byte("plain"), []byte("bound")
 	newSealer(t, purpose, secretA).Seal(nil, plaintext, bound)
 	if string(plaintext) != "plain" || string(bound) != "bound" {
@@ -107,7 +107,7 @@ func TestSeal_doesNotTouchItsArguments(t *testing.T) {
 	}
 }
 
-func TestOpen_everyBitCounts(t *testing.T) {
+func TestOpen_changedBit(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	plaintext := []byte("a plaintext of some length, over one block of the cipher, which has 64 bytes")
 	box := s.Seal(nil, plaintext, additional)
@@ -119,7 +119,7 @@ func TestOpen_everyBitCounts(t *testing.T) {
 	mustOpen(t, s, box, additional, plaintext)
 }
 
-func TestOpen_everyTruncationAndExtension(t *testing.T) {
+func TestOpen_changedLength(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
 	box := s.Seal(nil, []byte("0123456789"), additional)
 	for n := range box {
@@ -208,7 +208,7 @@ func refuseText(t *testing.T, text string) {
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 func TestAppendBox_spareBits(t *testing.T) {
-	for n, spare := range map[int]int{1: 16, 2: 4} { // so many spellings end alike
+	for n, spare := range map[int]int{1: 16, 2: 4} { // so many encodings decode alike
 		text := string(seal.AppendText(nil, make([]byte, n)))
 		accepted := 0
 		for _, last := range alphabet[:spare] {
@@ -222,7 +222,7 @@ func TestAppendBox_spareBits(t *testing.T) {
 	}
 }
 
-func TestText_isSafeInACookie(t *testing.T) {
+func TestAppendText_alphabet(t *testing.T) {
 	every := make([]byte, 0, 3*256)
 	for b := range 256 {
 		every = append(every, byte(b), byte(255-b), byte(b*7))
