@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Browser sends requests to a handler and keeps the cookies that it sets, as
-// RFC 6265 has it: one for each name, domain and path. It sends Secure cookies
-// over plain http, too. It is for one goroutine; see [Browser.Clone].
+// Browser sends requests to a handler and keeps the cookies that it sets: one
+// for each name, domain, path, and whether it had a Domain at all (RFC 6265bis,
+// section 5.7). It sends Secure cookies over plain http, too. It is for one goroutine; see [Browser.Clone].
 type Browser struct {
 	Handler http.Handler
 	Host    string           // of its requests, "example.com" by default
@@ -42,6 +42,10 @@ func (b *Browser) Clone() *Browser {
 	clone.jar = slices.Clone(b.jar)
 	return &clone
 }
+
+// Join adds the cookies of another browser, as if it had got them after its own
+// and under a domain or path that those do not have.
+func (b *Browser) Join(other *Browser) { b.jar = append(slices.Clone(b.jar), other.jar...) }
 
 // Get requests path, which may have a query.
 func (b *Browser) Get(path string) *Response {
