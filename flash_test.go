@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"html/template"
@@ -12,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/memstore"
 )
 
@@ -262,4 +264,85 @@ func TestFlashes_replayKeepsWhatOthersAdded(t *testing.T) {
 	m.get("/add")
 	m.slow(t, addFlashes(success), visit("/add"))
 	m.get("/rest")
+}
+
+// TestFlashes_neverShown adds a message in each of 200 requests and shows none:
+// the oldest go, and no request fails for them.
+func TestFlashes_neverShown(t *testing.T) {
+	limited := apptest.NewStore()
+	limited.SetLimit(4096)
+	for _, row := range []struct {
+		name string
+		opts options
+	}{
+		{"cookie", nil},
+		{"flask", options{ginsession.WithFlaskCookie()}},
+		{"store", options{ginsession.WithStore(limited)}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			log, lines := logTo()
+			v := newVisitor(t, append(row.opts, log)...)
+			v.set("user", "ann")
+			attempts := make([]string, 200)
+			for i := range attempts {
+				attempts[i] = fmt.Sprintf("log-in %d failed: %s%s", i, rand.Text(), rand.Text()) // does not compress
+				w := v.visit(addFlashes(ginsession.Flash{Message: attempts[i], Category: "error"}))
+				if w.Code != http.StatusOK || v.errors != nil {
+					t.Fatalf("attempt %d: got %d and %v, want 200 and no errors", i, w.Code, v.errors)
+				}
+			}
+			if logged := strings.Join(lines(), "\n"); !strings.Contains(logged, " flashes_dropped=") {
+				t.Errorf("the log does not say flashes_dropped: %.300s", logged)
+			}
+			v.visit(func(s *ginsession.Session) {
+				shown := s.Flashes()
+				if len(shown) < 10 || len(shown) >= len(attempts) || s.GetString("user") != "ann" {
+					t.Fatalf("got %d messages and the user %q, want some of %d and ann", len(shown), s.GetString("user"), len(attempts))
+				}
+				for i, want := range attempts[len(attempts)-len(shown):] {
+					if shown[i].Message != want {
+						t.Errorf("message %d of %d: got %q, want %q", i, len(shown), shown[i].Message, want)
+					}
+				}
+			})
+			lines()
+			v.visit(addFlashes(plain))
+			if logged := lines(); len(logged) != 1 || strings.Contains(logged[0], "flashes_dropped") {
+				t.Errorf("one message: got %q, want one line that says nothing of dropped ones", logged)
+			}
+		})
+	}
+}
+
+// TestFlashes_oneTooLarge: a session does not fail for the size of its messages,
+// and what else the request did is kept. A value that is too large fails as ever.
+func TestFlashes_oneTooLarge(t *testing.T) {
+	limited := apptest.NewStore()
+	limited.SetLimit(4096)
+	random := rand.Text()
+	for len(random) < 8000 {
+		random += rand.Text()
+	}
+	for _, opts := range []options{nil, {ginsession.WithFlaskCookie()}, {ginsession.WithStore(limited)}} {
+		v := newVisitor(t, opts...)
+		v.set("user", "ann")
+		w := v.visit(func(s *ginsession.Session) {
+			s.AddFlash("small", "")
+			s.AddFlash(random, "")
+			s.Set("a", 1)
+		})
+		if w.Code != http.StatusOK || v.errors != nil {
+			t.Errorf("got %d and %v, want 200 and no errors", w.Code, v.errors)
+		}
+		v.visit(func(s *ginsession.Session) {
+			if s.GetString("user") != "ann" || s.GetInt("a") != 1 {
+				t.Errorf("got user %q and a %d, want ann and 1", s.GetString("user"), s.GetInt("a"))
+			}
+			if shown := s.Flashes(); slices.ContainsFunc(shown, func(f ginsession.Flash) bool { return f.Message == random }) {
+				t.Error("got the large message")
+			}
+		})
+		v.visit(func(s *ginsession.Session) { s.Set("large", random); s.AddFlash("small", "") })
+		wantOneError(t, "a large value", v.errors, ginsession.ErrTooLarge)
+	}
 }

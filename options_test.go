@@ -1,10 +1,15 @@
 package ginsession_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 // mistakes lists the options that New complains about, in its order.
@@ -137,9 +143,12 @@ func TestNew_secret(t *testing.T) {
 		name, secret string
 		ok           bool
 	}{
-		{"empty", "", false}, {"31 bytes", strings.Repeat("x", 31), false}, {"32 bytes", strings.Repeat("xy", 16), true},
+		{"empty", "", false}, {"31 bytes", strings.Repeat("xy", 16)[1:], false}, {"32 bytes", strings.Repeat("xy", 16), true},
 		{"16 runes of 2 bytes", strings.Repeat("é", 16), true}, {"31 runes, 32 bytes", strings.Repeat("x", 30) + "é", true},
-		{"10 runes of 3 bytes", strings.Repeat("€", 10), false}, {"32 zero bytes", strings.Repeat("\x00", 32), false}, {"32 blanks", strings.Repeat(" \t", 16), false}, {"not UTF-8", strings.Repeat("\xff\xfe", 16), true},
+		{"10 runes of 3 bytes", strings.Repeat("€", 10), false}, {"not UTF-8", strings.Repeat("\xff\xfe", 16), true},
+		{"32 equal bytes", strings.Repeat("x", 32), false}, {"100 equal bytes", strings.Repeat("x", 100), false},
+		{"32 zero bytes", strings.Repeat("\x00", 32), false}, {"32 spaces", strings.Repeat(" ", 32), false},
+		{"blanks", strings.Repeat(" \t\r\n", 8), false}, {"blanks around a secret", "        " + strings.Repeat("xy", 12), true},
 	}
 	for _, row := range rows {
 		_, err := ginsession.New(row.secret)
@@ -237,4 +246,83 @@ func TestWithContextKey(t *testing.T) {
 		}
 	})
 	do(t, r, http.MethodGet, "/")
+}
+
+// TestNew_warnsOfPlainHTTP: in debug mode, one line warns of a Secure cookie
+// that leaves for a host where the browser drops it. Each row makes two visits
+// that set the cookie.
+func TestNew_warnsOfPlainHTTP(t *testing.T) {
+	var b bytes.Buffer
+	before, mode, out := slog.Default(), gin.Mode(), gin.DefaultWriter
+	slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
+	gin.DefaultWriter = io.Discard
+	defer func() { slog.SetDefault(before); gin.SetMode(mode); gin.DefaultWriter = out }()
+	const plain = "http://app.test/"
+	forwarded := func(proto string) http.Header { return http.Header{"X-Forwarded-Proto": {proto}} }
+	insecure, off := options{ginsession.WithInsecureCookie()}, options{ginsession.WithLogger(nil)}
+	rows := []struct {
+		name, mode, url string
+		header          http.Header
+		opts            options
+		want            int
+	}{
+		{"name", gin.DebugMode, plain, nil, nil, 1},
+		{"name and port", gin.DebugMode, "http://app.test:8080/", nil, nil, 1},
+		{"address", gin.DebugMode, "http://192.168.1.5:8080/", nil, nil, 1},
+		{"address 6", gin.DebugMode, "http://[fd00::1]:8080/", nil, nil, 1},
+		{"named like localhost", gin.DebugMode, "http://localhost.test/", nil, nil, 1},
+		{"a proxy without TLS", gin.DebugMode, plain, forwarded("http"), nil, 1},
+		{"store", gin.DebugMode, plain, nil, options{ginsession.WithStore(memstore.New())}, 1},
+		{"flask", gin.DebugMode, plain, nil, options{ginsession.WithFlaskCookie()}, 1},
+		{"TLS", gin.DebugMode, "https://app.test/", nil, nil, 0},
+		{"a proxy with TLS", gin.DebugMode, plain, forwarded("https"), nil, 0},
+		{"localhost", gin.DebugMode, "http://localhost/", nil, nil, 0},
+		{"localhost and port", gin.DebugMode, "http://localhost:8080/", nil, nil, 0},
+		{"127.0.0.1", gin.DebugMode, "http://127.0.0.1:8080/", nil, nil, 0},
+		{"::1", gin.DebugMode, "http://[::1]:8080/", nil, nil, 0},
+		{"::1 without a port", gin.DebugMode, "http://[::1]/", nil, nil, 0},
+		{"not Secure", gin.DebugMode, plain, nil, insecure, 0},
+		{"no logger", gin.DebugMode, plain, nil, off, 0},
+		{"release mode", gin.ReleaseMode, plain, nil, nil, 0},
+		{"test mode", gin.TestMode, plain, nil, nil, 0},
+	}
+	for _, row := range rows {
+		gin.SetMode(row.mode)
+		r := newEngine(t, row.opts...)
+		r.GET("/", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
+		b.Reset()
+		for range 2 {
+			req := httptest.NewRequest(http.MethodGet, row.url, nil)
+			maps.Copy(req.Header, row.header)
+			w := httptest.NewRecorder()
+			if r.ServeHTTP(w, req); len(setCookies(w)) != 1 {
+				t.Errorf("%s: got the cookies %q, want one", row.name, setCookies(w))
+			}
+		}
+		if got := strings.Count(b.String(), "level=WARN"); got != row.want {
+			t.Errorf("%s: got %d warnings, want %d: %s", row.name, got, row.want, &b)
+		}
+	}
+}
+
+// TestNew_warnsOfPlainHTTP_onlyWithACookie: a page that sets none has nothing
+// that the browser could drop.
+func TestNew_warnsOfPlainHTTP_onlyWithACookie(t *testing.T) {
+	var b bytes.Buffer
+	mode, out := gin.Mode(), gin.DefaultWriter
+	gin.DefaultWriter = io.Discard
+	defer func() { gin.SetMode(mode); gin.DefaultWriter = out }()
+	gin.SetMode(gin.DebugMode)
+	r := newEngine(t, ginsession.WithLogger(slog.New(slog.NewTextHandler(&b, nil))))
+	r.GET("/", func(c *gin.Context) { ginsession.From(c).Get("a") })
+	r.GET("/set", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
+	for _, row := range []struct {
+		path string
+		want int
+	}{{"/", 0}, {"/set", 1}, {"/set", 1}, {"/", 1}} {
+		do(t, r, http.MethodGet, "http://app.test"+row.path)
+		if got := strings.Count(b.String(), "level=WARN"); got != row.want {
+			t.Errorf("after %s: got %d warnings, want %d: %s", row.path, got, row.want, &b)
+		}
+	}
 }

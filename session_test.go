@@ -1,16 +1,20 @@
 package ginsession_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +24,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/memstore"
 )
 
@@ -1015,5 +1020,348 @@ func TestAddFlash_category(t *testing.T) {
 		if w := do(t, r, http.MethodGet, "/"); w.Code != http.StatusInternalServerError {
 			t.Errorf("%s: got %d, want 500", name, w.Code)
 		}
+	}
+}
+
+// ends fails unless fn returns or panics soon, and returns what it panicked
+// with.
+func ends(t *testing.T, fn func()) (panicked any) {
+	t.Helper()
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		fn()
+	}()
+	select {
+	case panicked = <-done:
+		return panicked
+	case <-time.After(3 * time.Second):
+		t.Fatal("it hangs")
+		return nil
+	}
+}
+
+// TestUpdate_readsTheSession: the function may read the session, also when it
+// runs again on what a parallel request has saved.
+func TestUpdate_readsTheSession(t *testing.T) {
+	read := func(s *ginsession.Session) string {
+		return fmt.Sprint(s.Get("user"), s.Has("user"), s.Keys(), s.Len(), s.GetString("user"), s.Permanent(), s.IsNew(), s.Modified(),
+			s.CreatedAt().IsZero(), s.ExpiresAt().IsZero(), s.Rejected(), s.Err(), len(s.ID()))
+	}
+	for _, row := range []struct {
+		name     string
+		opts     options
+		conflict bool
+		runs     int
+	}{
+		{"cookie", nil, false, 1},
+		{"flask", options{ginsession.WithFlaskCookie()}, false, 1},
+		{"store", options{ginsession.WithStore(apptest.NewStore())}, false, 1},
+		{"store, conflict", options{ginsession.WithStore(apptest.NewStore())}, true, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			a := apptest.New(t, row.opts...)
+			b := apptest.NewBrowser(a)
+			b.Get("/?do=set:user=ann")
+			runs := 0
+			a.GET("/update", func(c *gin.Context) {
+				s := ginsession.From(c)
+				want := read(s)
+				ginsession.Update(s, "n", func(n int) int {
+					if got := read(s); runs == 0 && got != want || s.GetString("user") != "ann" {
+						t.Errorf("got %s, want %s", got, want)
+					}
+					runs++
+					return n + 1
+				})
+				if row.conflict {
+					b.Clone().Get("/?do=incr:n")
+				}
+			})
+			if panicked := ends(t, func() { b.Get("/update") }); panicked != nil || runs != row.runs {
+				t.Errorf("got %d runs and the panic %v, want %d and none", runs, panicked, row.runs)
+			}
+			if got, want := b.Get("/?do=keys").Lines(), []string{fmt.Sprint("n=", row.runs), "user=ann"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestUpdate_changesTheSession: a function that changes the session panics, and
+// the message says what it must not do. The session can be used afterwards.
+func TestUpdate_changesTheSession(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(*ginsession.Session)
+		replay bool // only when it runs again
+	}{
+		{"Set", func(s *ginsession.Session) { s.Set("b", 1) }, false},
+		{"Set, replayed", func(s *ginsession.Session) { s.Set("b", 1) }, true},
+		{"Delete", func(s *ginsession.Session) { s.Delete("user") }, false},
+		{"Pop", func(s *ginsession.Session) { s.Pop("user") }, false},
+		{"Clear", func(s *ginsession.Session) { s.Clear() }, false},
+		{"AddFlash", func(s *ginsession.Session) { s.AddFlash("x", "") }, false},
+		{"Renew", func(s *ginsession.Session) { s.Renew() }, false},
+		{"Destroy", func(s *ginsession.Session) { s.Destroy() }, false},
+		{"SetPermanent", func(s *ginsession.Session) { s.SetPermanent(true) }, false},
+		{"Update", func(s *ginsession.Session) { ginsession.Update(s, "n", func(n int) int { return n }) }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			a := apptest.New(t, ginsession.WithStore(apptest.NewStore()))
+			b := apptest.NewBrowser(a)
+			b.Get("/?do=set:user=ann")
+			runs := 0
+			var used *ginsession.Session
+			a.GET("/update", func(c *gin.Context) {
+				used = ginsession.From(c)
+				ginsession.Update(used, "n", func(n int) int {
+					if runs++; runs == 2 || !row.replay {
+						row.change(used)
+					}
+					return n + 1
+				})
+				b.Clone().Get("/?do=incr:n")
+			})
+			panicked := ends(t, func() { b.Get("/update") })
+			if message := fmt.Sprint(panicked); !strings.HasPrefix(message, "ginsession: ") || !strings.Contains(message, "Update") {
+				t.Errorf("got the panic %q, want one that begins with ginsession: and names Update", message)
+			}
+			if panicked := ends(t, func() { used.Get("user") }); panicked != nil {
+				t.Errorf("afterwards: got the panic %v, want none", panicked)
+			}
+			if got := b.Get("/?do=get:user").Lines(); !slices.Equal(got, []string{"ann"}) {
+				t.Errorf("got the user %q, want ann", got)
+			}
+		})
+	}
+}
+
+// TestSession_manyKeys sets 20,000 and 80,000 keys in one request. Four times the
+// keys take about four times as long: no step looks at all that came before.
+func TestSession_manyKeys(t *testing.T) {
+	log, _ := logTo()
+	destroy := func(s *ginsession.Session) { s.Destroy() }
+	flashes := func(s *ginsession.Session, i int) { s.AddFlash(strconv.Itoa(i), "") }
+	set := func(s *ginsession.Session, i int) { s.Set(fmt.Sprint("k", uint32(i)*2654435761), i) } // in no order
+	store := func() ginsession.Option { return ginsession.WithStore(apptest.NewStore()) }
+	for _, row := range []struct {
+		name string
+		opts options
+		do   func(s *ginsession.Session, i int)
+		end  func(*ginsession.Session)
+	}{
+		{"cookie", nil, set, destroy},
+		{"cookie, logged", options{log}, set, destroy},
+		{"store", options{store()}, set, nil},
+		{"store, logged", options{store(), log}, set, nil},
+		{"store, update", options{store()}, func(s *ginsession.Session, i int) {
+			ginsession.Update(s, fmt.Sprint("k", uint32(i)*2654435761), func(n int) int { return n + 1 })
+		}, nil},
+		{"store, set and deleted", options{store()}, func(s *ginsession.Session, i int) { set(s, i); s.Delete(fmt.Sprint("k", uint32(i)*2654435761)) }, nil},
+		{"store, flashes", options{store()}, flashes, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			v := newVisitor(t, row.opts...)
+			request := func(n int) time.Duration {
+				v.cookies = map[string]*http.Cookie{}
+				start := time.Now()
+				v.visit(func(s *ginsession.Session) {
+					for i := range n {
+						row.do(s, i)
+					}
+					if row.end != nil {
+						row.end(s)
+					}
+				})
+				return time.Since(start)
+			}
+			few, many := time.Hour, time.Hour // the fastest: what others do on the machine only adds to it
+			for start := time.Now(); ; {
+				few, many = min(few, request(20_000), request(20_000)), min(many, request(80_000))
+				if many <= 8*few {
+					return
+				}
+				if time.Since(start) > 3*time.Second {
+					t.Fatalf("got %v for 80,000 and %v for 20,000, want at most 8 times as long", many, few)
+				}
+			}
+		})
+	}
+}
+
+// TestSession_printed prints a session, and c.Keys, in every way at hand: none
+// shows a value.
+func TestSession_printed(t *testing.T) {
+	for name, opts := range storages() {
+		a := apptest.New(t, opts...)
+		b := apptest.NewBrowser(a)
+		var s *ginsession.Session
+		a.GET("/fill", func(c *gin.Context) {
+			s = ginsession.From(c)
+			s.Set("user", "Recognisable-1")
+			s.AddFlash("Recognisable-2", "")
+		})
+		a.GET("/print", func(c *gin.Context) {
+			s = ginsession.From(c)
+			s.Set("more", "Recognisable-3")
+			ginsession.Update(s, "update", func(string) string { return "Recognisable-4" })
+			s.Flashes()
+			s.AddFlash("Recognisable-5", "")
+			for _, text := range printed(s, c.Keys) {
+				if strings.Contains(text, "Recognisable") {
+					t.Errorf("%s: a value shows in %s", name, text)
+				}
+			}
+		})
+		for _, path := range []string{"/fill", "/print"} {
+			b.Get(path)
+			for _, text := range printed(s, map[any]any{ginsession.Key: s}) {
+				if strings.Contains(text, "Recognisable") {
+					t.Errorf("%s, after %s: a value shows in %s", name, path, text)
+				}
+			}
+		}
+	}
+}
+
+func storages() map[string]options {
+	return map[string]options{
+		"cookie": nil,
+		"flask":  {ginsession.WithFlaskCookie()},
+		"store":  {ginsession.WithStore(apptest.NewStore())},
+	}
+}
+
+// printed prints a session and the keys of a context.
+func printed(s *ginsession.Session, keys map[any]any) (texts []string) {
+	type holder struct {
+		Session *ginsession.Session
+		Any     any
+	}
+	for _, v := range []any{s, keys, &s, holder{s, s}, &holder{s, s}, []*ginsession.Session{s}, map[string]any{"session": s}} {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			texts = append(texts, fmt.Sprintf(format, v))
+		}
+		encoded, err := json.Marshal(v)
+		texts = append(texts, string(encoded), fmt.Sprint(err))
+		var b bytes.Buffer
+		for _, h := range []slog.Handler{slog.NewTextHandler(&b, nil), slog.NewJSONHandler(&b, nil)} {
+			slog.New(h).Info("printed", "session", v)
+		}
+		texts = append(texts, b.String())
+	}
+	return texts
+}
+
+// TestSession_dumpHoldsNoSecret walks through all that can be reached from
+// c.Keys, as a debugging tool does that dumps it: the secrets given to New are
+// not there.
+func TestSession_dumpHoldsNoSecret(t *testing.T) {
+	first, previous, flask := "Recognisable, first: 32 bytes or more", "Recognisable, previous: 32 bytes or more", "Recognisable, of Flask"
+	rows := storages()
+	rows["migration"] = options{ginsession.WithFlaskMigration(flask, flask+" too")}
+	for name, opts := range rows {
+		h, err := ginsession.New(first, append(opts, ginsession.WithPreviousSecrets(previous))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := apptest.Mount(h)
+		check := func(where string, v any) {
+			var d dump
+			d.walk(reflect.ValueOf(v), "c.Keys")
+			if d.values < 100 {
+				t.Errorf("%s, %s: walked through %d values: too few to find anything", name, where, d.values)
+			}
+			if d.found != "" {
+				t.Errorf("%s, %s: a secret is at %s", name, where, d.found)
+			}
+		}
+		a.GET("/dump", func(c *gin.Context) {
+			check("unused", c.Keys)
+			ginsession.From(c).Set("a", 1)
+			check("used", c.Keys)
+		})
+		b := apptest.NewBrowser(a)
+		b.Get("/?do=set:user=ann")
+		check("afterwards", map[any]any{ginsession.Key: a.Session})
+		b.Get("/dump")
+	}
+}
+
+// dump walks through values as reflection sees them, exported or not.
+type dump struct {
+	seen   map[address]bool
+	values int
+	found  string // the path to a secret
+}
+
+type address struct {
+	at  uintptr
+	typ reflect.Type
+}
+
+func (d *dump) walk(v reflect.Value, path string) {
+	d.values++
+	switch v.Kind() {
+	case reflect.String:
+		d.check(v.String(), path)
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() && d.first(v) {
+			d.walk(v.Elem(), path)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			d.walk(v.Field(i), path+"."+v.Type().Field(i).Name)
+		}
+	case reflect.Map:
+		if d.first(v) {
+			for i := v.MapRange(); i.Next(); {
+				d.walk(i.Key(), path+"[key]")
+				d.walk(i.Value(), path+"[]")
+			}
+		}
+	case reflect.Slice:
+		if d.first(v) {
+			d.elements(v, path)
+		}
+	case reflect.Array:
+		d.elements(v, path)
+	}
+}
+
+func (d *dump) elements(v reflect.Value, path string) {
+	if v.Type().Elem().Kind() == reflect.Uint8 {
+		raw := make([]byte, v.Len())
+		for i := range raw {
+			raw[i] = byte(v.Index(i).Uint())
+		}
+		d.check(string(raw), path)
+		return
+	}
+	for i := range v.Len() {
+		d.walk(v.Index(i), path+"[]")
+	}
+}
+
+// first reports whether a pointer, map or slice has not been walked through.
+func (d *dump) first(v reflect.Value) bool {
+	if v.Kind() == reflect.Interface {
+		return true
+	}
+	if d.seen == nil {
+		d.seen = map[address]bool{}
+	}
+	at := address{v.Pointer(), v.Type()}
+	if v.Kind() == reflect.Slice && v.Len() == 0 || d.seen[at] {
+		return false
+	}
+	d.seen[at] = true
+	return true
+}
+
+func (d *dump) check(text, path string) {
+	if d.found == "" && strings.Contains(text, "Recognisable") {
+		d.found = path
 	}
 }
