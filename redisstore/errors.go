@@ -49,6 +49,8 @@ func (s *Store) explain(err error) error {
 	switch {
 	case errors.As(err, &server):
 		return fmt.Errorf("%w: %s: %w", ginsession.ErrUnavailable, advise(server.Error()), err)
+	case errors.Is(err, errReply):
+		return fmt.Errorf("%w: %w", ginsession.ErrUnavailable, err)
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):

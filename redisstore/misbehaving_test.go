@@ -138,19 +138,34 @@ func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 	}
 }
 
-// Connections that the server has ended cost no request.
+// Idle connections that were closed meanwhile, far more than the client has
+// tries, fail no request: each is sent once, on a connection that is alive.
 func TestMisbehaving_deadConnections(t *testing.T) {
-	server := redistest.Start(t)
-	store := open(t, server.Addr)
+	const n = 20
+	proxy := redistest.StartProxy(t, redistest.Start(t).Addr)
+	store := open(t, proxy.Addr)
 	mustSave(t, store, "id", stored("one", nil))
-	version := mustLoad(t, store, "id").Version
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() { mustLoad(t, store, "id") })
+	var all, arrived sync.WaitGroup
+	arrived.Add(n)
+	proxy.Before(func(string) { arrived.Done(); arrived.Wait() }) // n requests at once, on as many connections
+	for range n {
+		all.Go(func() {
+			if _, err := store.Load(context.Background(), "id"); err != nil {
+				t.Errorf("before they are closed: %v", err)
+			}
+		})
 	}
 	all.Wait()
-	server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	mustSave(t, store, "id", stored("two", version))
+	proxy.Before(nil)
+	proxy.Asked()
+	proxy.HangUp()
+	mustSave(t, store, "id", stored("two", mustLoad(t, store, "id").Version))
+	for range n {
+		mustLoad(t, store, "id")
+	}
+	if got, want := strings.Join(proxy.Asked(), " "), "get evalsha"+strings.Repeat(" get", n); got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
 }
 
 // Every tenth reply to a write is lost. What was acknowledged counts once;

@@ -48,7 +48,8 @@ func WithTimeout(d time.Duration) Option { return func(s *Store) { s.timeout = d
 // adds one over all. With ContextTimeoutEnabled in the client's options, a
 // call that ran into it ends at once; without, it goes on in the background
 // until the client's own limits: its DialTimeout, DialerRetries times, and
-// its ReadTimeout.
+// its ReadTimeout. The client also allocates as many bytes as a reply claims to
+// have: connect only to a server that you trust, or use [Open].
 //
 // New connects to nothing. It refuses, with a [*ginsession.ConfigError] that
 // names the way out, a client that may answer with something old: a session
@@ -84,6 +85,10 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 // follow as in redis://host?read_timeout=1s; see [redis.ParseURL]. Where they
 // say nothing else, one dialling may take 500 milliseconds, one exchange a
 // second, and there are up to 100 connections.
+//
+// A reply that is malformed, or larger than any record (1 MiB), is refused with
+// [ginsession.ErrUnavailable] before anything is allocated for it. Clients
+// given to [New] have no such limit.
 //
 // Open connects to nothing: a server that is down is seen with the first
 // session. No error shows the URL or the password. [Store.Close] ends the
@@ -131,6 +136,7 @@ func parse(address string) (*redis.Options, error) {
 	setDefault(&o.ReadTimeout, openExchange)
 	setDefault(&o.WriteTimeout, openExchange)
 	setDefault(&o.PoolSize, openPool)
+	o.Dialer = guardedDialer(o)
 	return o, nil
 }
 
