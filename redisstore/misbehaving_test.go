@@ -18,7 +18,7 @@ import (
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
 
-// misbehaving gives a store whose server's replies go through a proxy.
+// misbehaving returns a store whose server's replies go through a proxy.
 func misbehaving(t *testing.T, options string) (*redisstore.Store, *redistest.Proxy) {
 	t.Helper()
 	proxy := redistest.StartProxy(t, redistest.Start(t).Addr)
@@ -129,7 +129,7 @@ func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 		})
 		err := store.Save(t.Context(), id, stored("two", mustLoad(t, store, id).Version))
 		if !errors.Is(err, ginsession.ErrUnavailable) || errors.Is(err, ginsession.ErrConflict) || errors.Is(err, ginsession.ErrNotFound) {
-			t.Errorf("%s: got %v, want ErrUnavailable: nobody knows", name, err)
+			t.Errorf("%s: got %v, want ErrUnavailable: the outcome is unknown", name, err)
 		}
 		if got := string(mustLoad(t, store, id).Data); got != "overtaken" {
 			t.Errorf("%s: got %q, want what was saved last", name, got)

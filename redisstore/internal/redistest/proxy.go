@@ -24,7 +24,7 @@ func StartProxy(tb testing.TB, server string) *Proxy {
 	return servertest.StartProxy(tb, server, servertest.Protocol{ReadRequest: readValue, ReadReply: readValue, Name: command})
 }
 
-// command gives a request's command, "" for one that opens a connection.
+// command returns a request's command, "" for one that opens a connection.
 func command(request []byte) string {
 	command := strings.ToLower(strings.Split(string(request), "\r\n")[2])
 	if command == "hello" || command == "client" || command == "select" {
