@@ -18,7 +18,7 @@ import (
 	"github.com/ginsession/ginsession/internal/memcachedtest"
 )
 
-// misbehaving gives a store whose server's replies to the verb go through
+// misbehaving returns a store whose server's replies to the verb go through
 // reply.
 func misbehaving(t *testing.T) (ginsession.Store, func(verb string, reply func([]byte) memcachedtest.Reply)) {
 	t.Helper()
@@ -164,8 +164,8 @@ func loadRecord(t *testing.T, store ginsession.Store, id string) ginsession.Reco
 	return r
 }
 
-// Somebody else saves between a lost reply and the look at what is there: ours
-// may have been the one before. To call that a conflict would store it twice.
+// Another request saves between a lost reply and the look at what is there: our
+// save may have come before it. A conflict would make the caller save it twice.
 func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 	store, answer := misbehaving(t)
 	if err := store.Save(t.Context(), "id", stored("one", nil)); err != nil {

@@ -68,7 +68,7 @@ func memcachedOutages(t *testing.T, load storetest.Load) storetest.Report {
 	)
 }
 
-// tlsClient gives a client of a server that speaks nothing but TLS.
+// tlsClient returns a client of a server that speaks only TLS.
 func tlsClient(t *testing.T) *memcache.Client {
 	t.Helper()
 	server, trust := memcachedtest.StartTLS(t)

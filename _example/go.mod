@@ -3,8 +3,8 @@ module github.com/ginsession/ginsession/_example
 go 1.25.0
 
 require (
-	github.com/chromedp/cdproto v0.159.0
-	github.com/chromedp/chromedp v0.22.1
+	github.com/chromedp/cdproto v0.159.2
+	github.com/chromedp/chromedp v0.23.0
 	github.com/gin-gonic/gin v1.12.0
 	github.com/ginsession/ginsession v0.1.0
 	github.com/ginsession/ginsession/redisstore v0.0.0

@@ -12,7 +12,7 @@ import (
 	"github.com/ginsession/ginsession"
 )
 
-// advice says what a server's error code means here, and what to do.
+// advice is, for a server's error code, its cause and the way out.
 var advice = map[string]string{
 	"NOAUTH":      "Redis wants a password: put it into the URL or the client's options",
 	"WRONGPASS":   "Redis does not accept this user name and password: compare them with the server's (requirepass, or ACL LIST)",
@@ -28,20 +28,20 @@ var advice = map[string]string{
 	"NOREPLICAS":  "the master has too few replicas to take writes (min-replicas-to-write): bring them back",
 	"OOM":         "Redis is out of memory: raise maxmemory, or choose a maxmemory-policy that evicts",
 	"MISCONF":     "Redis takes no writes because it cannot save to disk: its log says why",
-	"BUSY":        "Redis is busy with somebody's script: SCRIPT KILL ends it",
+	"BUSY":        "Redis is busy with another script: SCRIPT KILL ends it",
 	"WRONGTYPE":   "another program keeps something else under this session's key: give each a prefix of its own (WithKeyPrefix)",
 }
 
-// inScript finds the code in what Redis before 7 says about an error inside a
-// script: "ERR Error running script (call to f_…): @user_script:12: -OOM …".
+// inScript finds the code in the error of a script as Redis before 7 reports
+// it: "ERR Error running script (call to f_…): @user_script:12: -OOM …".
 var inScript = regexp.MustCompile(`: -([A-Z]+) `)
 
-// explain makes a [ginsession.ErrUnavailable] of an error of the client: what
-// to do first, and then the error itself.
+// explain wraps an error of the client in [ginsession.ErrUnavailable], with the
+// way out.
 func (s *Store) explain(err error) error {
-	// A client of a Cluster that finds a master dead would keep asking it for
-	// up to a minute, whoever has taken its place. It reloads five times a
-	// second at most.
+	// A client of a Cluster would keep asking a dead master for up to a minute
+	// after a replica has taken its place. It reloads five times a second at
+	// most.
 	if c, ok := s.client.(interface{ ReloadState(context.Context) }); ok {
 		c.ReloadState(context.Background())
 	}
@@ -49,6 +49,8 @@ func (s *Store) explain(err error) error {
 	switch {
 	case errors.As(err, &server):
 		return fmt.Errorf("%w: %s: %w", ginsession.ErrUnavailable, advise(server.Error()), err)
+	case errors.Is(err, errReply):
+		return fmt.Errorf("%w: %w", ginsession.ErrUnavailable, err)
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):

@@ -16,9 +16,8 @@ const (
 	defaultKeyPrefix = "session:"
 	defaultTimeout   = 2 * time.Second
 
-	// What Open sets: how long one dialling and one exchange may take, and how
-	// many connections there are. Within defaultTimeout there is time to ask
-	// again on another connection.
+	// The limits that Open sets for one dialing, one exchange and the number of
+	// connections. defaultTimeout leaves time for a second try.
 	openDial     = 500 * time.Millisecond
 	openExchange = time.Second
 	openPool     = 100
@@ -27,35 +26,36 @@ const (
 // Option changes one default of [New] and [Open].
 type Option func(*Store)
 
-// WithKeyPrefix begins the keys. The default is "session:". The keys go on
-// with 43 characters. A prefix with a {hash tag} keeps all sessions on one
+// WithKeyPrefix sets the prefix of the keys, which 43 characters follow. The
+// default is "session:". A prefix with a {hash tag} keeps all sessions on one
 // shard of a Cluster.
 func WithKeyPrefix(prefix string) Option { return func(s *Store) { s.prefix = prefix } }
 
-// WithTimeout bounds each load, save and delete, the client's retries
-// included. The default is 2 seconds. A shorter deadline of the request's
-// context counts too; so do the client's own limits.
+// WithTimeout bounds each load, save and delete, including the client's
+// retries. The default is 2 seconds, the minimum 10 milliseconds. A shorter
+// deadline of the request's context and the client's own limits apply too.
 func WithTimeout(d time.Duration) Option { return func(s *Store) { s.timeout = d } }
 
-// New makes a store over a client of yours, which says where Redis is, how to
-// log in, and how long to wait and retry:
+// New returns a store that uses the given client, whose options say where Redis
+// is, how to log in, and how long to wait and retry:
 //
 //   - [redis.NewClient] for one server,
 //   - [redis.NewFailoverClient] for a master under Sentinel,
 //   - [redis.NewClusterClient] for a Cluster.
 //
 // The time limits and retries of the client stay as they are; [WithTimeout]
-// adds one over all. With ContextTimeoutEnabled in the client's options, a
-// call that ran into it ends at once; without, it goes on in the background
-// until the client's own limits: its DialTimeout, DialerRetries times, and
-// its ReadTimeout.
+// adds one over all. If the client's options have ContextTimeoutEnabled, a call
+// that reaches it ends at once; if not, it goes on in the background until the
+// client's own limits: its DialTimeout, DialerRetries times, and its
+// ReadTimeout. The client also allocates as many bytes as a reply claims to
+// have: connect only to a server that you trust, or use [Open].
 //
-// New connects to nothing. It refuses, with a [*ginsession.ConfigError] that
-// names the way out, a client that may answer with something old: a session
-// that was logged out would be seen again. These are clients that read from
-// replicas (ReadOnly, RouteByLatency, RouteRandomly) or from a cache of their
-// own (ClientSideCache), and a [redis.Ring], which goes to another server when
-// one is down. FailoverOptions.ReplicaOnly cannot be seen here: leave it out.
+// New does not connect. It returns a [*ginsession.ConfigError] for a client that
+// may return stale data, for a session that was logged out would then be
+// accepted again: a client that reads from replicas (ReadOnly, RouteByLatency,
+// RouteRandomly) or from a cache of its own (ClientSideCache), and a
+// [redis.Ring], which uses another server when one is down. It cannot detect
+// FailoverOptions.ReplicaOnly: leave it out.
 func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	s := &Store{client: client, prefix: defaultKeyPrefix, timeout: defaultTimeout}
 	for i, opt := range opts {
@@ -74,20 +74,23 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// Open makes a store for one server:
+// Open returns a store for one server:
 //
 //	redis://user:password@host:6379/0    the last part is the database
 //	rediss://user:password@host:6379     over TLS
 //	unix:///run/redis/redis.sock         a unix socket
 //
 // User, password, port and database may be left out. Options of the client
-// follow as in redis://host?read_timeout=1s; see [redis.ParseURL]. Where they
-// say nothing else, one dialling may take 500 milliseconds, one exchange a
-// second, and there are up to 100 connections.
+// follow as in redis://host?read_timeout=1s; see [redis.ParseURL]. By default,
+// one dialing may take 500 milliseconds, one exchange a second, and there are
+// up to 100 connections.
 //
-// Open connects to nothing: a server that is down is seen with the first
-// session. No error shows the URL or the password. [Store.Close] ends the
-// connections.
+// A reply that is malformed, or larger than any record (1 MiB), is refused with
+// [ginsession.ErrUnavailable] before anything is allocated for it. Clients
+// given to [New] have no such limit.
+//
+// Open does not connect: the first session fails if the server is down. No
+// error contains the URL or the password. [Store.Close] closes the connections.
 func Open(address string, opts ...Option) (*Store, error) {
 	o, err := parse(address)
 	if err != nil {
@@ -101,7 +104,8 @@ func Open(address string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// Must returns the store, and panics on an error: for use at a program's start.
+// Must returns the store, and panics if err is not nil. It is for use at a
+// program's start.
 func Must(s *Store, err error) *Store {
 	if err != nil {
 		panic(err)
@@ -109,7 +113,7 @@ func Must(s *Store, err error) *Store {
 	return s
 }
 
-// parse never passes on what others say about the URL: they quote it.
+// parse wraps no error of other packages, for they quote the URL.
 func parse(address string) (*redis.Options, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -131,6 +135,7 @@ func parse(address string) (*redis.Options, error) {
 	setDefault(&o.ReadTimeout, openExchange)
 	setDefault(&o.WriteTimeout, openExchange)
 	setDefault(&o.PoolSize, openPool)
+	o.Dialer = guardedDialer(o)
 	return o, nil
 }
 
@@ -141,7 +146,7 @@ func setDefault[T comparable](option *T, value T) {
 	}
 }
 
-// unfit tells why a client would lose or revive sessions.
+// unfit returns why a client would lose or revive sessions, or "".
 func unfit(client redis.UniversalClient) string {
 	const stale = "; a session that was logged out would be seen again"
 	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -151,7 +156,7 @@ func unfit(client redis.UniversalClient) string {
 	case *redis.Ring:
 		return "a redis.Ring asks another server when one is down" + stale + "; use a Cluster or Sentinel"
 	case *redis.AutoPipeliner:
-		return "a redis.AutoPipeliner hides which saves were sent twice; use the client that it was made of"
+		return "a redis.AutoPipeliner hides which saves were sent twice; use the client that it was made from"
 	case *redis.ClusterClient:
 		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 			return "the client reads from replicas, which lag behind" + stale + "; leave out ReadOnly, RouteByLatency and RouteRandomly"

@@ -39,7 +39,7 @@ func TestNew_unfitClients(t *testing.T) {
 		"ClientSideCache":           redis.NewClient(&redis.Options{ClientSideCacheConfig: &redis.ClientSideCacheConfig{}}),
 		"the client that it was of": pipeliner,
 	}
-	ways := map[string]string{"the client that it was of": "the client that it was made of"}
+	ways := map[string]string{"the client that it was of": "the client that it was made from"}
 	for name, client := range rows {
 		t.Run(name, func(t *testing.T) {
 			_, err := redisstore.New(client)

@@ -18,11 +18,11 @@ const (
 	// versionSize is how many random bytes stand before the data.
 	versionSize = 16
 
-	// maxValue is how large a value may be, version and all: 1 MiB, the least
-	// that a server can be told to take (proto-max-bulk-len).
+	// maxValue is the largest value, version included, in bytes: 1 MiB, the
+	// lowest limit that a server can be set to (proto-max-bulk-len).
 	maxValue = 1 << 20
 
-	// maxData is what is left for the data.
+	// maxData is the largest data of a record, in bytes.
 	maxData = maxValue - versionSize
 )
 
@@ -33,17 +33,17 @@ type Store struct {
 	own     bool // made by Open
 	prefix  string
 	timeout time.Duration
-	patient bool // the client does not heed a context's deadline
+	patient bool // the client ignores a context's deadline
 }
 
 var _ ginsession.Store = (*Store)(nil)
 
-// version is what stands before the data of a record that was loaded. It is
-// shorter than [versionSize] only where the value is not ours.
+// version is the first bytes of a value that was loaded. It is shorter than
+// [versionSize] only if another program wrote the value.
 type version string
 
-// Load implements [ginsession.Store], in one round trip. A value that is not
-// ours loads as a record that nothing opens.
+// Load implements [ginsession.Store], in one round trip. A value that another
+// program wrote loads as a record that does not open.
 func (s *Store) Load(ctx context.Context, id string) (ginsession.Record, error) {
 	value, err := within(ctx, s, func(ctx context.Context) ([]byte, error) {
 		return s.client.Get(ctx, s.prefix+id).Bytes()
@@ -58,12 +58,13 @@ func (s *Store) Load(ctx context.Context, id string) (ginsession.Record, error) 
 	return ginsession.Record{Data: value[n:], Version: version(value[:n])}, nil
 }
 
-// Save implements [ginsession.Store], in one round trip (two when the server
-// does not know the script yet). A record has at most 1048560 bytes.
+// Save implements [ginsession.Store], in one round trip, or two if the server
+// does not have the script yet. It returns [ginsession.ErrTooLarge] if the data
+// has more than 1048560 bytes.
 //
-// Where the client has sent the save more than once, and another save is found
-// in its place, nobody can tell whether it was done before that: this is
-// [ginsession.ErrUnavailable], not a conflict.
+// If the client has sent the save more than once and the record now has the
+// version of another save, the outcome is unknown: Save then returns
+// [ginsession.ErrUnavailable], not [ginsession.ErrConflict].
 func (s *Store) Save(ctx context.Context, id string, r ginsession.Record) error {
 	if len(r.Data) > maxData {
 		return fmt.Errorf("%w: its record has %d bytes, and redisstore takes no more than %d; keep less in it",
@@ -93,8 +94,8 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// Close ends the connections of a store that [Open] has made. With [New] it
-// does nothing: the client is yours.
+// Close closes the connections of a store that [Open] made. For a store that
+// [New] made it does nothing: the client is the caller's.
 func (s *Store) Close() error {
 	if !s.own {
 		return nil
@@ -102,8 +103,8 @@ func (s *Store) Close() error {
 	return s.client.Close()
 }
 
-// within asks under the store's time limit. A client that waits for the
-// network whatever the context says is left waiting alone.
+// within calls ask under the store's time limit. If the client ignores the
+// context's deadline, ask goes on in a goroutine of its own.
 func within[T any](ctx context.Context, s *Store, ask func(context.Context) (T, error)) (reply T, err error) {
 	if err := ctx.Err(); err != nil {
 		return reply, err
@@ -130,9 +131,8 @@ func within[T any](ctx context.Context, s *Store, ask func(context.Context) (T, 
 	}
 }
 
-// calmly makes an error of a panic, which is what the client does at a reply
-// that claims to be longer than memory. Nobody could recover from it in a
-// goroutine of ours.
+// calmly turns a panic into an error. The client panics at a reply that claims
+// to be longer than memory, and in our goroutine no caller could recover.
 func calmly[T any](ctx context.Context, ask func(context.Context) (T, error)) (reply T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -142,9 +142,8 @@ func calmly[T any](ctx context.Context, ask func(context.Context) (T, error)) (r
 	return ask(ctx)
 }
 
-// value is a version and the data behind it, as it goes to the server. It
-// counts how often that happens: the client sends a command again when its
-// reply is lost.
+// value is a version and the data behind it, as sent to the server. It counts
+// how often it is sent: the client repeats a command whose reply was lost.
 type value struct {
 	bytes []byte
 	sent  atomic.Int32
@@ -167,9 +166,9 @@ func (v *value) MarshalBinary() ([]byte, error) {
 func (v *value) String() string { return fmt.Sprintf("(%d bytes)", len(v.bytes)) }
 
 // saveScript stores ARGV[1], which begins with its version, for ARGV[2]
-// milliseconds: over the version ARGV[3] or, without one, where nothing is.
-// That its own version is there already says that an earlier try was done and
-// its reply lost.
+// milliseconds: over the version ARGV[3] or, without one, only if there is no
+// value. If its own version is there already, an earlier try succeeded and its
+// reply was lost. This makes the save idempotent.
 var saveScript = redis.NewScript(`
 local there = redis.call('GETRANGE', KEYS[1], 0, 15)
 local missing = there == '' and redis.call('EXISTS', KEYS[1]) == 0
@@ -189,10 +188,10 @@ type save struct {
 	value   *value
 	expires time.Time
 	over    []any // the version, or nothing
-	unsure  bool  // it may have been done before the try that was answered
+	unsure  bool  // an earlier try may have succeeded
 }
 
-// run sends the script's hash, and the script where the server does not know
+// run sends the script's hash, and then the script if the server does not have
 // it.
 func (s *save) run(ctx context.Context, client redis.UniversalClient) (outcome string, err error) {
 	args := append([]any{s.value, strconv.FormatInt(millisecondsUntil(s.expires), 10)}, s.over...)
@@ -213,15 +212,15 @@ func (s *save) judge(outcome string) error {
 	case outcome == "gone":
 		return ginsession.ErrNotFound
 	case outcome != "taken":
-		return fmt.Errorf("%w: Redis gave an answer that the script does not give", ginsession.ErrUnavailable)
+		return fmt.Errorf("%w: Redis answered what the script never returns", ginsession.ErrUnavailable)
 	case s.unsure:
-		return fmt.Errorf("%w: a reply was lost, and others have saved since: nobody knows whether this was saved", ginsession.ErrUnavailable)
+		return fmt.Errorf("%w: a reply was lost, and another request has saved since: the outcome of this save is unknown", ginsession.ErrUnavailable)
 	}
 	return ginsession.ErrConflict
 }
 
-// millisecondsUntil rounds up: a record does not go before its time. The
-// server counts from now by itself, so that its clock may differ from ours.
+// millisecondsUntil rounds up, so that no record expires early. A relative time
+// allows the server's clock to differ from ours.
 func millisecondsUntil(t time.Time) int64 {
 	left := time.Until(t)
 	n := int64(left / time.Millisecond)

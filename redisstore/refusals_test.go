@@ -17,7 +17,7 @@ import (
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
 
-// impatient gives a store whose client sends everything once.
+// impatient returns a store whose client sends everything once.
 func impatient(t *testing.T, addr string) *redisstore.Store {
 	t.Helper()
 	return openURL(t, "redis://"+addr+"?max_retries=-1")

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// open gives a store on one server.
+// open returns a store on one server.
 func open(t *testing.T, addr string, opts ...redisstore.Option) *redisstore.Store {
 	t.Helper()
 	return openURL(t, "redis://"+addr, opts...)
@@ -48,7 +48,7 @@ func openURL(t *testing.T, url string, opts ...redisstore.Option) *redisstore.St
 	return store
 }
 
-// over gives a store over a client, which ends with the test.
+// over returns a store over a client, which is closed with the test.
 func over(t *testing.T, client redis.UniversalClient, opts ...redisstore.Option) *redisstore.Store {
 	t.Helper()
 	t.Cleanup(func() { _ = client.Close() })
@@ -278,8 +278,8 @@ func app(t *testing.T, store ginsession.Store) *gin.Engine {
 	return r
 }
 
-// get sends a request, with a cookie if it is not "", and gives the one that
-// the browser holds afterwards.
+// get sends a request, with a cookie if it is not "", and returns the one that
+// the browser has afterwards.
 func get(h http.Handler, path, cookie string) (status int, body, after string) {
 	req := httptest.NewRequest(http.MethodGet, path, nil)
 	if cookie != "" {
@@ -293,8 +293,8 @@ func get(h http.Handler, path, cookie string) (status int, body, after string) {
 	return w.Code, w.Body.String(), cookie
 }
 
-// Whoever reads all that the server holds learns nothing; whoever swaps two
-// users' records gives neither the other's session.
+// Reading all that the server holds reveals nothing, and swapping two users'
+// records gives neither the other's session.
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	server := redistest.Start(t)
 	r := app(t, open(t, server.Addr))

@@ -12,40 +12,40 @@ import (
 	"github.com/ginsession/ginsession"
 )
 
-// Outage is something that happens to the server in the middle of a load. Begin
-// and End run on the test's goroutine, one after the other, and may block until
-// it has happened.
+// Outage is a failure of the server during a load. Begin starts it and End ends
+// it; both run on the test's goroutine and may block until it is done.
 type Outage struct {
 	Name    string
 	Begin   func()
 	End     func()
 	Forgets bool // sessions may be gone afterwards
-	Rewinds bool // what was saved in the last second before it may be lost: a failover
+	Rewinds bool // saves of the last second before it may be lost, as by a failover
 }
 
-// Load is how hard and how long [RunOutages] works a store.
+// Load is the rate and the duration of the requests of [RunOutages].
 type Load struct {
 	PerSecond int           // requests, over all users
-	Users     int           // each with a session and one request at a time
-	Between   time.Duration // of quiet before each outage and after the last
-	Lasts     time.Duration // of each outage
+	Users     int           // each with a session, and one request at a time
+	Between   time.Duration // the pause before each outage and after the last
+	Lasts     time.Duration // the duration of each outage
 }
 
-// Report is what [RunOutages] saw.
+// Report is the result of [RunOutages].
 type Report struct {
-	Requests, Failed int                      // Failed: during an outage or right after it
-	Rewound          int                      // acknowledged saves that an outage that rewinds has lost
-	P99              time.Duration            // of the requests that succeeded
+	Requests, Failed int                      // Failed: with another status than 200
+	Rewound          int                      // acknowledged saves that were lost by outages that rewind
+	P99              time.Duration            // latency of the requests that succeeded
 	Recovery         map[string]time.Duration // from an outage's end to the first success
 }
 
 // maxRecovery is how long after its end an outage may still be felt.
 const maxRecovery = 2 * time.Second
 
-// RunOutages keeps a load on sessions over the store while the outages happen
-// one after the other. Nobody may ever see another's session; no session may be
-// lost or fall behind what was acknowledged, but by an outage that forgets or
-// rewinds; and no request may fail once the server has been back for 2 seconds.
+// RunOutages sends requests to sessions in the store while the outages happen
+// one after the other. It fails the test if a user sees another user's session,
+// if a session or an acknowledged save is lost other than by an outage that
+// forgets or rewinds, and if a request fails later than 2 seconds after an
+// outage.
 func RunOutages(t *testing.T, store ginsession.Store, load Load, outages ...Outage) Report {
 	t.Helper()
 	r := &outageRun{a: newApp(t, store), load: load, report: Report{Recovery: map[string]time.Duration{}}}
@@ -131,14 +131,14 @@ func (r *outageRun) user(t *testing.T, name string, stop chan struct{}) {
 	}
 }
 
-// forgets tells how many outages that forget have begun.
+// forgets returns how many outages that forget have begun.
 func (r *outageRun) forgets() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.forgotten
 }
 
-// mayLose tells whether what was saved at a time may be lost, and counts it.
+// mayLose reports whether a save at that time may be lost, and counts it.
 func (r *outageRun) mayLose(saved time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,7 +208,7 @@ func (u *visitor) check(ans answer, before, after int, mayLose func(time.Time) b
 	_, err := fmt.Sscanf(ans.body, "%s %d", &who, &count)
 	switch {
 	case err != nil:
-		return fmt.Errorf("an answer that nobody gives: %d bytes", len(ans.body))
+		return fmt.Errorf("an answer that the app never gives: %d bytes", len(ans.body))
 	case who == "nobody" && (after > u.forgotten || u.lose(0, mayLose)):
 		u.cookie = "" // the server has forgotten: log in again
 		return nil
@@ -223,7 +223,8 @@ func (u *visitor) check(ans answer, before, after int, mayLose func(time.Time) b
 	return nil
 }
 
-// lose drops what was acknowledged from a count on, where that may be lost.
+// lose drops what was acknowledged from a count on, and reports whether all of
+// it may be lost.
 func (u *visitor) lose(count int, mayLose func(time.Time) bool) bool {
 	for _, at := range u.saved[count:] {
 		if !mayLose(at) {

@@ -16,8 +16,8 @@ import (
 	"github.com/ginsession/ginsession"
 )
 
-// Sizes says how much [RunSessions] does. Each is at least 1; [Short] is a good
-// beginning.
+// Sizes is how much [RunSessions] does. Each field is at least 1; start with
+// [Short].
 type Sizes struct {
 	Increments int // of one key, by 64 goroutines
 	Sets       int // of different keys
@@ -33,8 +33,9 @@ var (
 	Full = Sizes{Increments: 10000, Sets: 5000, Flashes: 1000, Races: 10000}
 )
 
-// RunSessions checks that sessions over the store keep what parallel requests
-// do, and that none comes back after it was renewed or destroyed.
+// RunSessions checks that no update of parallel requests to one session in the
+// store is lost, and that no session can be used after it was renewed or
+// destroyed. Run it with the race detector too.
 func RunSessions(t *testing.T, store ginsession.Store, n Sizes) {
 	a := newApp(t, store)
 	t.Run("increments", func(t *testing.T) { increments(t, a, n.Increments) })
@@ -158,7 +159,7 @@ func (a *app) get(path, cookie string) error {
 	return nil
 }
 
-// newSession gives the cookie of a session with the key "first".
+// newSession returns the cookie of a session with the key "first".
 func (a *app) newSession(t *testing.T) string {
 	t.Helper()
 	ans := a.do("/set/first", "", nil)
@@ -211,8 +212,8 @@ func flashesAdded(t *testing.T, a *app, n int) {
 	}
 }
 
-// flashesTaken adds while others take. Two that read at the same moment may
-// both show one, but none is lost, and none stays.
+// flashesTaken adds messages while other requests take them. Two that read at
+// the same moment may both show one, but none is lost, and none stays.
 func flashesTaken(t *testing.T, a *app, n int) {
 	cookie := a.newSession(t)
 	var mu sync.Mutex
@@ -253,8 +254,8 @@ func wantFlashes(t *testing.T, shown []string, n, most int) {
 	}
 }
 
-// races runs a race n times, each time with another order of events: the slow
-// request saves last, the other one saves last, or as it happens.
+// races runs a race n times, in turn with the slow request saving last, saving
+// first, and in any order.
 func races(t *testing.T, a *app, n int, race func(a *app, o order) error) {
 	inParallel(t, n, func(i int) error {
 		o := order(i % 3)
@@ -373,7 +374,7 @@ func renewedTwice(a *app, o order) error {
 	return nil
 }
 
-// gate stops a request at its first save, when it has loaded long ago.
+// gate stops a request at its first save, after it has loaded.
 type gate struct {
 	arrived, open, done chan struct{}
 	once                sync.Once
@@ -385,8 +386,8 @@ func newGate() *gate {
 	return &gate{arrived: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{})}
 }
 
-// wait waits until the request is at the gate, or over: one that could not load
-// never gets there.
+// wait waits until the request is at the gate or has ended: one that could not
+// load never gets there.
 func (g *gate) wait() {
 	select {
 	case <-g.arrived:

@@ -1,6 +1,6 @@
-// Package storetest tells whether a [ginsession.Store] keeps its contract: its
-// methods one by one ([Run]), and sessions that many requests use at once
-// ([RunSessions]).
+// Package storetest is a test suite for any [ginsession.Store]. [Run] checks the
+// contract of its methods, [RunSessions] checks sessions that many requests use
+// at once, and [RunOutages] checks them while the server fails.
 //
 //	func TestStore(t *testing.T) {
 //		store := newStore(t)
@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,10 @@ import (
 	"github.com/ginsession/ginsession"
 )
 
-// Run checks each promise of [ginsession.Store].
+// Run checks each rule of the contract of [ginsession.Store] in a subtest. It
+// takes up to 10 seconds, for records that expire. It stores records of up to
+// 4 MiB under new random ids, and leaves some behind, which expire within an
+// hour or, a few of them, within a year.
 func Run(t *testing.T, store ginsession.Store) {
 	for name, check := range map[string]func(*testing.T, ginsession.Store){
 		"load of nothing":         loadNothing,
@@ -32,9 +36,11 @@ func Run(t *testing.T, store ginsession.Store) {
 		"save over a version":     saveOverVersion,
 		"save over an old one":    saveOverOldVersion,
 		"save over nothing":       saveOverNothing,
+		"created anew":            createdAnew,
 		"delete":                  deleteTwice,
 		"records are apart":       recordsApart,
 		"any bytes":               anyBytes,
+		"large records":           largeRecords,
 		"expiry":                  expiry,
 		"long lifetimes":          longLifetimes,
 		"one of many saves wins":  oneSaveWins,
@@ -48,7 +54,8 @@ func Run(t *testing.T, store ginsession.Store) {
 
 var ctx = context.Background()
 
-// newID gives an id as ginsession does: 43 characters of base64url.
+// newID returns an id of the form that ginsession uses: 43 characters of
+// base64url.
 func newID() string { return (rand.Text() + rand.Text())[:43] }
 
 func record(data string, version any) ginsession.Record {
@@ -143,6 +150,34 @@ func saveOverNothing(t *testing.T, store ginsession.Store) {
 	wantErr(t, err, ginsession.ErrNotFound)
 }
 
+// createdAnew deletes a record and creates it again, with the same data and as
+// many saves as before: a version of the first record must not match the second.
+func createdAnew(t *testing.T, store ginsession.Store) {
+	for saves := range 3 {
+		id := newID()
+		build := func() (version any) {
+			t.Helper()
+			for range saves + 1 {
+				if err := store.Save(ctx, id, record("one", version)); err != nil {
+					t.Fatal(err)
+				}
+				version = load(t, store, id).Version
+			}
+			return version
+		}
+		old := build()
+		if err := store.Delete(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		build()
+		if err := store.Save(ctx, id, record("two", old)); !errors.Is(err, ginsession.ErrConflict) {
+			t.Errorf("a save over a version of the record that was deleted, after %d saves: got error %v, want %v",
+				saves+1, err, ginsession.ErrConflict)
+		}
+		wantData(t, store, id, "one")
+	}
+}
+
 func deleteTwice(t *testing.T, store ginsession.Store) {
 	id := create(t, store, "one")
 	for range 2 {
@@ -173,19 +208,82 @@ func anyBytes(t *testing.T, store ginsession.Store) {
 	}
 }
 
-func expiry(t *testing.T, store ginsession.Store) {
-	t.Parallel()
-	id := newID()
-	r := record("one", nil)
-	r.Expires = time.Now().Add(1100 * time.Millisecond)
-	if err := store.Save(ctx, id, r); err != nil {
+// largeRecords stores ever larger records. Each is stored whole, or refused
+// with ErrTooLarge, and then the one before is intact.
+func largeRecords(t *testing.T, store ginsession.Store) {
+	random := mathrand.NewChaCha8([32]byte{}) // compression gains nothing
+	for power := 13; power <= 22; power++ {
+		for _, size := range []int{1<<power - 1, 1 << power} {
+			data := make([]byte, size)
+			_, _ = random.Read(data)
+			wantStoredOrRefused(t, store, newID(), nil, data)
+			id := create(t, store, "one")
+			wantStoredOrRefused(t, store, id, load(t, store, id).Version, data)
+		}
+	}
+}
+
+// wantStoredOrRefused saves data over a version, which is of the data "one"
+// unless it is nil.
+func wantStoredOrRefused(t *testing.T, store ginsession.Store, id string, version any, data []byte) {
+	t.Helper()
+	r := ginsession.Record{Data: data, Expires: time.Now().Add(time.Hour), Version: version}
+	err := store.Save(ctx, id, r)
+	if err != nil && !errors.Is(err, ginsession.ErrTooLarge) {
+		t.Fatalf("saving %d bytes: got error %v, want none or %v", len(data), err, ginsession.ErrTooLarge)
+	}
+	there, loadErr := store.Load(ctx, id)
+	switch {
+	case err == nil && (loadErr != nil || !bytes.Equal(there.Data, data)):
+		t.Fatalf("%d bytes were saved without an error, and loaded as %d bytes with error %v", len(data), len(there.Data), loadErr)
+	case err != nil && version == nil && !errors.Is(loadErr, ginsession.ErrNotFound):
+		t.Fatalf("%d bytes were refused, and loaded as %d bytes with error %v, want %v", len(data), len(there.Data), loadErr, ginsession.ErrNotFound)
+	case err != nil && version != nil && (loadErr != nil || string(there.Data) != "one"):
+		t.Fatalf("%d bytes were refused, and the record before is %d bytes with error %v, want it intact", len(data), len(there.Data), loadErr)
+	case err != nil && version != nil:
+		if err := store.Save(ctx, id, record("two", version)); err != nil {
+			t.Fatalf("%d bytes were refused, and saving over the record before gave %v", len(data), err)
+		}
+	}
+	if err := store.Delete(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Until(r.Expires) - 50*time.Millisecond) // the server's clock cannot be injected
-	if _, err := store.Load(ctx, id); err != nil && time.Now().Before(r.Expires) {
+}
+
+// expiry waits for three records that expire at once: one that was saved once,
+// and two that were saved over others with another expiry. No clock of a server
+// can be injected.
+func expiry(t *testing.T, store ginsession.Store) {
+	t.Parallel()
+	end, later := time.Now().Add(1500*time.Millisecond), time.Now().Add(time.Hour)
+	save := func(id string, version any, expires time.Time) {
+		t.Helper()
+		if err := store.Save(ctx, id, ginsession.Record{Data: []byte("one"), Expires: expires, Version: version}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prolonged, shortened, once := newID(), newID(), newID()
+	save(prolonged, nil, end) // first: its first expiry has passed when that of the last has
+	save(prolonged, load(t, store, prolonged).Version, later)
+	save(shortened, nil, later)
+	save(shortened, load(t, store, shortened).Version, end)
+	save(once, nil, end)
+	time.Sleep(time.Until(end) - 50*time.Millisecond)
+	if _, err := store.Load(ctx, once); err != nil && time.Now().Before(end) {
 		t.Errorf("loading a record before it expires: %v", err)
 	}
-	for end := r.Expires.Add(6 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	wantGone(t, store, once, end)
+	if _, err := store.Load(ctx, prolonged); err != nil {
+		t.Errorf("loading a record that was saved again with a later expiry: %v", err)
+	}
+	wantGone(t, store, shortened, end)
+}
+
+// wantGone waits until the record has expired, for 6 seconds more at most: a
+// server may count whole seconds of a clock that lags.
+func wantGone(t *testing.T, store ginsession.Store, id string, expires time.Time) {
+	t.Helper()
+	for end := expires.Add(6 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := store.Load(ctx, id); errors.Is(err, ginsession.ErrNotFound) {
 			return
 		}

@@ -14,25 +14,26 @@
 //
 // # Show
 //
-// The command show opens a cookie with the secret that it finds in the
-// environment variable SESSION_SECRET, and prints what it holds as JSON: the
-// kind of session, when it began and when it ends, its keys, values and flash
-// messages. Of a session that is kept on a server only the id is in the
-// cookie. Bytes are shown in base64, and numbers that JSON lacks as "NaN",
-// "+Inf" and "-Inf".
+// The command show opens a cookie with the secret in the environment variable
+// SESSION_SECRET, and prints it as JSON: the kind of session, when it was
+// created and when it expires, its keys, values and flash messages. If the
+// session is in a store, the cookie holds only its id. Bytes are printed in
+// base64, and numbers that JSON lacks as "NaN", "+Inf" and "-Inf". Characters
+// without a glyph are escaped, among them control characters, zero-width
+// characters and those that change the direction of text.
 //
-// The cookie is an argument or, better, comes from standard input: shells
-// remember arguments, and whoever has a cookie is logged in. It can be a bare
-// value, name=value, a Cookie or Set-Cookie line, or the lines in which curl or
-// a browser's developer tools show one. Where there are several cookies, all
-// that open are shown.
+// The cookie is an argument or, better, standard input: shells store arguments
+// in their history, and anyone who has the cookie is logged in. It is a bare
+// value, name=value, or one whole Cookie or Set-Cookie line, of at most 1 MiB.
+// If a line has several cookies, all that open are printed; up to 50 are
+// tried.
 //
 // A cookie is bound to its name. A bare value is tried as __Host-session and as
-// session, unless --name gives another; otherwise --name chooses among
-// several. A value with two dots in it is that of a Flask app, as is any with
-// --flask; what is known of its age is when it was signed, and it is good for
-// --lifetime, 744h by default, from then on.
+// session, or as NAME with --name; in a line, --name chooses one of several
+// cookies. A value with two dots in it is a Flask app's, as is any value with
+// --flask. It holds no other time than when it was signed, and expires
+// --lifetime after that, 744h by default.
 //
-// A cookie that does not open gives the reason on standard error and the exit
-// status 1; a mistake in the arguments or in the secret gives 2.
+// If no cookie opens, show prints the reason on standard error and exits with
+// status 1; a mistake in the arguments or in the secret exits with status 2.
 package main

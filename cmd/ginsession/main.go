@@ -13,11 +13,11 @@ const usage = `usage:
   ginsession show [cookie]     print what is in a session's cookie, as JSON
 
 show opens it with the secret in the environment variable SESSION_SECRET. The
-cookie is an argument or standard input: its value, name=value, or a whole
+cookie is an argument or standard input: its value, name=value, or one whole
 Cookie or Set-Cookie line.
   --name NAME          the cookie's name: __Host-session or session by default
   --flask              the cookie is a Flask app's
-  --lifetime DURATION  how long a Flask app's cookie is good: 744h by default
+  --lifetime DURATION  the lifetime of a Flask app's cookie: 744h by default
 `
 
 const (

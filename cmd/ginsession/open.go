@@ -41,11 +41,11 @@ const (
 	kindID        = "id of a session on a server"
 )
 
-// forever is a lifetime that leaves the end to what is sealed in the cookie.
+// forever is a lifetime that never ends a session before the time in its cookie.
 const forever = 250 * 365 * 24 * time.Hour
 
-// isFlask tells whether a value is that of a Flask app: payload, time and
-// signature with dots between them. Ours have none.
+// isFlask reports whether a value is a Flask app's: payload, time and signature
+// with dots between them. Ours have none.
 func (set settings) isFlask(k cookie) bool {
 	return set.flask || strings.Count(k.value, ".") >= 2
 }
@@ -97,7 +97,7 @@ func (set settings) look(k cookie, kind string, opts ...ginsession.Option) (foun
 	return found, err
 }
 
-// refusal says which check a cookie failed.
+// refusal is the error of a cookie that failed a check.
 type refusal struct {
 	rejected error
 	check    string
@@ -106,7 +106,8 @@ type refusal struct {
 func (r *refusal) Error() string { return cmp.Or(r.check, r.rejected.Error()) }
 func (r *refusal) Unwrap() error { return r.rejected }
 
-// reason picks out of the middleware's log why a cookie was refused.
+// reason is a handler of the middleware's log that keeps why a cookie was
+// refused.
 type reason struct{ text string }
 
 func (*reason) Enabled(context.Context, slog.Level) bool { return true }
@@ -146,7 +147,7 @@ func describe(s *ginsession.Session, k cookie, kind string) *session {
 	return found
 }
 
-// printable replaces what JSON does not have.
+// printable replaces the numbers that JSON lacks.
 func printable(v any) any {
 	switch v := v.(type) {
 	case float64:
@@ -165,8 +166,8 @@ func printable(v any) any {
 	return v
 }
 
-// asked is a store that holds nothing and notes that it was asked, which a
-// middleware does only for an id that it has sealed itself.
+// asked is a store that holds nothing and records that it was asked, which
+// happens only for an id that opens with the secret.
 type asked bool
 
 func (a *asked) Load(context.Context, string) (ginsession.Record, error) {
@@ -178,7 +179,7 @@ func (a *asked) Save(context.Context, string, ginsession.Record) error { return 
 
 func (a *asked) Delete(context.Context, string) error { return nil }
 
-// nowhere takes a response that nobody reads.
+// nowhere discards a response.
 type nowhere http.Header
 
 func (n nowhere) Header() http.Header       { return http.Header(n) }

@@ -7,16 +7,24 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/ginsession/ginsession"
 )
 
-const maxInput = 1 << 20 // bytes
+const (
+	maxInput = 1 << 20 // bytes, of standard input
+
+	// maxTried bounds how many cookies are opened, which takes about a
+	// millisecond each.
+	maxTried = 50
+
+	maxReported = 10 // cookies that did not open
+)
 
 // settings are the arguments of show.
 type settings struct {
@@ -27,8 +35,8 @@ type settings struct {
 	text     string
 }
 
-// show prints the session behind every cookie that opens; where none does, it
-// says why.
+// show prints the session of every cookie that opens; if none does, it prints
+// why.
 func show(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	set, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -81,7 +89,7 @@ func parse(args []string) (settings, error) {
 	return set, nil
 }
 
-// isValue tells whether arg is a cookie's value although it begins as a flag
+// isValue reports whether arg is a cookie's value although it begins as a flag
 // does: base64url has hyphens.
 func isValue(flags *flag.FlagSet, arg string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
@@ -96,8 +104,15 @@ func showAll(set settings, stdout, stderr io.Writer) int {
 	}
 	var failed []failure
 	var mistake *ginsession.ConfigError
-	shown := false
+	tried, shown := 0, false
 	for _, k := range candidates {
+		if reason := malformed(k.value); reason != "" {
+			failed = append(failed, failure{k, fmt.Errorf("%w: %s", ginsession.ErrInvalid, reason)})
+			continue
+		}
+		if tried++; tried > maxTried {
+			continue
+		}
 		found, err := set.open(k)
 		if err != nil && !errors.As(err, &mistake) { // a short secret may be long enough for the next one, Flask's
 			failed = append(failed, failure{k, err})
@@ -111,6 +126,9 @@ func showAll(set settings, stdout, stderr io.Writer) int {
 		}
 		shown = true
 	}
+	if tried > maxTried {
+		_, _ = fmt.Fprintf(stderr, "ginsession: of %d cookies, %d were tried; choose one with --name\n", tried, maxTried)
+	}
 	switch {
 	case shown:
 		return 0
@@ -122,8 +140,8 @@ func showAll(set settings, stdout, stderr io.Writer) int {
 	return statusFailed
 }
 
-// printJSON writes nothing that a terminal obeys: JSON itself lets the control
-// characters from U+007F on pass.
+// printJSON writes nothing that a terminal obeys or hides: of what is not
+// ASCII, JSON itself escapes only U+2028 and U+2029.
 func printJSON(w io.Writer, v any) error {
 	var b strings.Builder
 	out := json.NewEncoder(&b)
@@ -132,16 +150,32 @@ func printJSON(w io.Writer, v any) error {
 	if err := out.Encode(v); err != nil {
 		return err
 	}
-	control := regexp.MustCompile(`[\x{7f}-\x{9f}]`)
-	text := control.ReplaceAllStringFunc(b.String(), func(c string) string {
-		r, _ := utf8.DecodeRuneInString(c)
-		return fmt.Sprintf(`\u%04x`, r)
-	})
-	_, err := io.WriteString(w, text)
+	_, err := io.WriteString(w, escapeInvisible(b.String()))
 	return err
 }
 
-// candidates are the cookies worth trying, under each name that they can have.
+// escapeInvisible escapes, in JSON, what has no glyph of its own: control and
+// format characters, which include all that change the direction of text, all
+// spaces but the ASCII one, unassigned and private characters, fillers and
+// variation selectors.
+func escapeInvisible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// candidates returns the cookies to try, under each name that they can have;
+// those with a session's default name come first.
 func (set settings) candidates() (candidates []cookie) {
 	names := set.names()
 	for _, k := range cookiesIn(set.text) {
@@ -156,6 +190,8 @@ func (set settings) candidates() (candidates []cookie) {
 			candidates = append(candidates, k)
 		}
 	}
+	rank := func(k cookie) int { return slices.Index(append(names, k.name), k.name) }
+	slices.SortStableFunc(candidates, func(a, b cookie) int { return rank(a) - rank(b) })
 	return candidates
 }
 
@@ -170,11 +206,11 @@ func (set settings) nothing() string {
 	if set.name != "" && len(cookiesIn(set.text)) > 0 {
 		return fmt.Sprintf("there is no cookie named %q in it; leave --name out to try all", set.name)
 	}
-	return "there is no cookie in it; give its value, name=value, or a whole Cookie or Set-Cookie line"
+	return "there is no cookie in it; give its value, name=value, or one whole Cookie or Set-Cookie line"
 }
 
-// explain says where the mistake is that an option of ginsession.New was found
-// to have.
+// explain names the variable or flag whose value an option of ginsession.New
+// refused.
 func explain(mistake *ginsession.ConfigError) string {
 	where := map[string]string{"secret": "SESSION_SECRET", "WithName": "--name", "WithLifetime": "--lifetime"}
 	return fmt.Sprintf("ginsession: %s: %s", cmp.Or(where[mistake.Option], mistake.Option), mistake.Reason)
@@ -186,15 +222,18 @@ type failure struct {
 	err error
 }
 
-// report says why nothing was opened: of the cookies that have the name of a
+// report prints why nothing was opened: of the cookies that have the name of a
 // session, if there are any, and of the rest if not.
 func (set settings) report(stderr io.Writer, failed []failure) {
 	foreign := func(f failure) bool { return !slices.Contains(set.names(), f.name) }
 	if ours := slices.DeleteFunc(slices.Clone(failed), foreign); len(ours) > 0 {
 		failed = ours
 	}
-	for _, f := range failed {
+	for _, f := range failed[:min(len(failed), maxReported)] {
 		_, _ = fmt.Fprintf(stderr, "%v (cookie %q, %d bytes)\n", f.err, f.name, len(f.value))
+	}
+	if more := len(failed) - maxReported; more > 0 {
+		_, _ = fmt.Fprintf(stderr, "and %d more cookies\n", more)
 	}
 	old := slices.IndexFunc(failed, func(f failure) bool { return errors.Is(f.err, ginsession.ErrExpired) })
 	switch {
@@ -208,5 +247,5 @@ func (set settings) report(stderr io.Writer, failed []failure) {
 }
 
 const adviceInvalid = `Is SESSION_SECRET the one that the app has, or had when it wrote the cookie? Is
-the value complete? A cookie is bound to its name: --name tells it.
+the value complete? A cookie is bound to its name: give it with --name.
 `

@@ -17,7 +17,7 @@ type Store struct {
 	records map[string]ginsession.Record
 }
 
-// New returns an empty one.
+// New returns an empty store.
 func New() *Store { return &Store{records: map[string]ginsession.Record{}} }
 
 // Load returns a copy of the record.
@@ -51,7 +51,7 @@ func (s *Store) Save(_ context.Context, id string, r ginsession.Record) error {
 	return nil
 }
 
-// find gives the record under id, unless it has expired.
+// find returns the record under id, unless it has expired.
 func (s *Store) find(id string) (ginsession.Record, bool) {
 	r, ok := s.records[id]
 	return r, ok && time.Now().Before(r.Expires)
@@ -65,14 +65,14 @@ func (s *Store) Delete(_ context.Context, id string) error {
 	return nil
 }
 
-// Clear forgets all records, as a server does that starts again.
+// Clear removes all records, as a restart of a server does.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.records)
 }
 
-// Sizes are the lengths of the records, in bytes, in any order.
+// Sizes returns the lengths of the records, in bytes, in any order.
 func (s *Store) Sizes() (sizes []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

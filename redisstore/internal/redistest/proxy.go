@@ -2,7 +2,6 @@ package redistest
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -25,7 +24,7 @@ func StartProxy(tb testing.TB, server string) *Proxy {
 	return servertest.StartProxy(tb, server, servertest.Protocol{ReadRequest: readValue, ReadReply: readValue, Name: command})
 }
 
-// command gives a request's command, "" for one that opens a connection.
+// command returns a request's command, "" for one that opens a connection.
 func command(request []byte) string {
 	command := strings.ToLower(strings.Split(string(request), "\r\n")[2])
 	if command == "hello" || command == "client" || command == "select" {
@@ -69,10 +68,18 @@ func readValue(in *bufio.Reader) ([]byte, error) {
 // connection with reply.
 func StartFake(tb testing.TB, reply string) (addr string) {
 	tb.Helper()
-	return servertest.Serve(tb, func(conn net.Conn) { fake(conn, reply) }).Addr().String()
+	return StartFakeHello(tb, "-ERR unknown command\r\n", reply) // an old server: RESP2 will do
 }
 
-func fake(conn net.Conn, reply string) {
+// StartFakeHello runs a server that answers each command that opens a
+// connection with hello, and all others with reply.
+func StartFakeHello(tb testing.TB, hello, reply string) (addr string) {
+	tb.Helper()
+	greeting, answer := []byte(hello), []byte(reply) // once, for tests that measure allocations
+	return servertest.Serve(tb, func(conn net.Conn) { fake(conn, greeting, answer) }).Addr().String()
+}
+
+func fake(conn net.Conn, hello, reply []byte) {
 	defer func() { _ = conn.Close() }()
 	in := bufio.NewReader(conn)
 	for {
@@ -82,9 +89,9 @@ func fake(conn net.Conn, reply string) {
 		}
 		answer := reply
 		if command(request) == "" {
-			answer = "-ERR unknown command\r\n" // an old server: RESP2 will do
+			answer = hello
 		}
-		if _, err := fmt.Fprint(conn, answer); err != nil {
+		if _, err := conn.Write(answer); err != nil {
 			return
 		}
 	}

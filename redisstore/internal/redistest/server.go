@@ -73,7 +73,7 @@ func tempDir(tb testing.TB) string {
 	return dir
 }
 
-// FreeAddr is a loopback address below the ports that the system gives out, so
+// FreeAddr returns a loopback address below the ephemeral ports, so
 // that it stays free while a server restarts.
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
@@ -127,7 +127,7 @@ func (s *Server) run(args ...string) {
 	}
 }
 
-// Await waits until ready says so.
+// Await waits until ready returns true.
 func (s *Server) Await(what string, ready func(*redis.Client) bool) {
 	s.tb.Helper()
 	c := s.Client()
@@ -147,7 +147,7 @@ func (s *Server) log() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// Client gives a client that retries nothing.
+// Client returns a client that retries nothing.
 func (s *Server) Client() *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, // that many failures to dial make it pause for a second
@@ -155,7 +155,7 @@ func (s *Server) Client() *redis.Client {
 	})
 }
 
-// Do runs a command and gives its reply, or ends the test.
+// Do runs a command and returns its reply, or ends the test.
 func (s *Server) Do(args ...any) any {
 	s.tb.Helper()
 	c := s.Client()
@@ -167,7 +167,7 @@ func (s *Server) Do(args ...any) any {
 	return reply
 }
 
-// Keys lists what the server holds.
+// Keys returns all keys of the server.
 func (s *Server) Keys() (keys []string) {
 	s.tb.Helper()
 	for _, key := range s.Do("KEYS", "*").([]any) {
@@ -176,7 +176,7 @@ func (s *Server) Keys() (keys []string) {
 	return keys
 }
 
-// Info is one field of INFO.
+// Info returns one field of INFO.
 func (s *Server) Info(field string) string {
 	s.tb.Helper()
 	c := s.Client()
@@ -209,7 +209,7 @@ func (s *Server) Kill() {
 	s.cmd, s.still = nil, false
 }
 
-// up tells whether it runs and answers.
+// up reports whether the process runs and answers.
 func (s *Server) up() bool { return s.cmd != nil && !s.still }
 
 // Pause makes the process stop answering.
@@ -219,7 +219,7 @@ func (s *Server) Pause() {
 	s.still = true
 }
 
-// Resume lets it go on.
+// Resume ends a [Server.Pause].
 func (s *Server) Resume() {
 	s.tb.Helper()
 	servertest.Resume(s.tb, s.cmd.Process)

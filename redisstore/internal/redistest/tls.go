@@ -7,7 +7,7 @@ import (
 	"github.com/ginsession/ginsession/internal/servertest"
 )
 
-// StartTLS runs a server that speaks TLS only, and gives what a client needs to
+// StartTLS runs a server that speaks TLS only, and returns what a client needs to
 // trust it.
 func StartTLS(tb testing.TB) (*Server, *tls.Config) {
 	tb.Helper()
