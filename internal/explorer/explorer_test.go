@@ -1,0 +1,73 @@
+package explorer_test
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+var replayed = flag.String("explorer.schedule", "", "a schedule that TestExplorer has printed, for TestExplorer_replay")
+
+func init() { gin.SetMode(gin.TestMode) }
+
+// core are the programs that the short form plays with faults.
+var core = []program{"S", "U", "F", "T", "N", "X", "XF", "NL", "C"}
+
+// more are all of the issue's, for schedules without faults.
+var more = append([]program{"D", "P", "R", "SvK", "UvU", "SvNK"}, core...)
+
+// TestExplorer plays two requests in every order, with at most one fault.
+func TestExplorer(t *testing.T) {
+	began, total := time.Now(), newFindings()
+	t.Run("all", func(t *testing.T) {
+		for _, start := range startNames {
+			t.Run(start, func(t *testing.T) {
+				t.Parallel()
+				found := newFindings()
+				inBubble(t, configNamed("one"), func(w *world) { found.short(w, start) })
+				total.add(found)
+			})
+		}
+	})
+	total.report(t, time.Since(began))
+}
+
+// short plays what the short form has of a start state.
+func (f *findings) short(w *world, start string) {
+	s := scenario{config: w.name, start: start, prune: true}
+	for _, s.programs = range pairs(more) {
+		s.mode, s.faults = parallel, 0
+		f.every(w, s, never)
+	}
+	for _, s.programs = range ordered(more) {
+		s.mode, s.faults = inTurn, 0
+		f.every(w, s, never)
+	}
+	for _, s.programs = range pairs(core) {
+		s.mode, s.faults = parallel, 1
+		f.every(w, s, never)
+	}
+}
+
+func never() bool { return false }
+
+// TestExplorer_replay plays one schedule again and prints it.
+func TestExplorer_replay(t *testing.T) {
+	if *replayed == "" {
+		t.Skip("no schedule: set -explorer.schedule")
+	}
+	s, choices, err := parse(*replayed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBubble(t, configNamed(s.config), func(w *world) {
+		p := path{given: choices}
+		run := w.play(s, p.choose)
+		t.Logf("\n%v", run)
+		for _, b := range judge(run) {
+			t.Errorf("%s: %s", b[0], b[1])
+		}
+	})
+}
