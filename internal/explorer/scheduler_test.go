@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -186,7 +187,8 @@ type schedule struct {
 	jumped  int // the step of the jump, or -1
 	evicted int // the last step that evicted a record, or -1
 	hung    string
-	choose  func(n int) int // returns an index below n, or -1 to give up
+	choose  func(n int) int // returns an index below n
+	mu      sync.Mutex      // orders what was done before a sleep and what a timer wakes
 }
 
 // pendingWrite is the write of a late call.
@@ -198,12 +200,16 @@ type pendingWrite struct {
 
 const maxSteps = 150
 
-// play runs a schedule to its end. It returns nil if choose has given up.
+// play runs a schedule to its end, or returns nil if others mirror it.
 func (w *world) play(s scenario, choose func(n int) int) *schedule {
 	run := &schedule{scenario: s, world: w, start: w.begin(s.start), left: s.faults, jumped: -1, evicted: -1, choose: choose}
 	run.jar = run.start.jar
 	run.given = slices.Clone(run.start.given)
-	now := func() int { return len(run.steps) }
+	now := func() int {
+		run.mu.Lock() // a request that a timer wakes has not been waited for
+		defer run.mu.Unlock()
+		return len(run.steps)
+	}
 	for i, program := range s.programs {
 		run.procs = append(run.procs, newProcess(w, i, program, now))
 	}
@@ -212,25 +218,21 @@ func (w *world) play(s scenario, choose func(n int) int) *schedule {
 			run.begin(p)
 		}
 	}
-	gaveUp := false
+	mirrored := false
 	for run.hung == "" {
 		run.settle()
 		options := run.options()
 		if len(options) == 0 {
-			gaveUp = run.parked()+len(run.pending) > 0 // others mirror what it could go on with
+			mirrored = run.parked()+len(run.pending) > 0 // others mirror what it could go on with
 			break
 		}
-		i := choose(len(options))
-		if gaveUp = i < 0; gaveUp {
-			break
-		}
-		run.take(options[i])
+		run.take(options[choose(len(options))])
 		if len(run.steps) > maxSteps {
 			run.hung = fmt.Sprintf("it has not ended after %d steps", maxSteps)
 		}
 	}
 	run.drain()
-	if gaveUp {
+	if mirrored {
 		return nil
 	}
 	return run
@@ -248,16 +250,22 @@ func (run *schedule) settle() {
 	if run.waiting() == 0 {
 		return
 	}
-	time.Sleep(10 * time.Millisecond) // a pause between attempts
-	synctest.Wait()
+	run.sleep(10 * time.Millisecond) // a pause between attempts
 	for slept := time.Duration(0); run.waiting() > 0 && run.parked() == 0; slept += time.Second {
 		if slept > 2*time.Minute {
 			run.hung = "a request neither calls the store nor ends"
 			return
 		}
-		time.Sleep(time.Second)
-		synctest.Wait()
+		run.sleep(time.Second)
 	}
+}
+
+// sleep lets the clock advance, and what it wakes go on until it waits again.
+func (run *schedule) sleep(d time.Duration) {
+	run.mu.Lock()
+	run.mu.Unlock() //nolint:staticcheck // an edge for the race detector
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // waiting returns the number of requests that neither are parked nor have ended.
@@ -392,7 +400,7 @@ func (run *schedule) take(s step) {
 	case jump:
 		run.left--
 		run.jumped = at
-		time.Sleep(61 * time.Second)
+		run.sleep(61 * time.Second)
 	}
 }
 
@@ -440,7 +448,7 @@ func (run *schedule) drain() {
 				p.resume <- refused
 			}
 		}
-		time.Sleep(time.Second)
+		run.sleep(time.Second)
 	}
 	panic("explorer: a request does not end:\n" + run.String())
 }
