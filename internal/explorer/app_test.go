@@ -157,6 +157,10 @@ type response struct {
 	sent   http.Header
 	status int
 	body   []byte
+
+	cookie  cookie // what setCookie has found
+	found   bool
+	decoded bool
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -184,15 +188,19 @@ type cookie struct {
 // setCookie returns the session's cookie among the headers. The value "" is one
 // that takes it out of the browser.
 func (w *response) setCookie() (c cookie, ok bool) {
+	if w.decoded {
+		return w.cookie, w.found
+	}
 	for _, line := range w.sent["Set-Cookie"] {
 		if parsed, err := http.ParseSetCookie(line); err == nil && parsed.Name == cookieName {
-			c, ok = cookie{parsed.Value, parsed.MaxAge > 0}, true
+			w.cookie, w.found = cookie{parsed.Value, parsed.MaxAge > 0}, true
 			if parsed.MaxAge < 0 {
-				c = cookie{}
+				w.cookie = cookie{}
 			}
 		}
 	}
-	return c, ok
+	w.decoded = true
+	return w.cookie, w.found
 }
 
 // request sends a request to a server and returns when it has ended.

@@ -2,6 +2,7 @@ package explorer_test
 
 import (
 	"flag"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -10,13 +11,20 @@ import (
 
 var replayed = flag.String("explorer.schedule", "", "a schedule that TestExplorer has printed, for TestExplorer_replay")
 
-func init() { gin.SetMode(gin.TestMode) }
+func init() {
+	gin.SetMode(gin.TestMode)
+	debug.SetGCPercent(400) // little lives longer than a schedule
+}
 
 // core are the programs that the short form plays with faults.
 var core = []program{"S", "U", "F", "T", "N", "X", "XF", "NL", "C"}
 
 // more are all of the issue's, for schedules without faults.
 var more = append([]program{"D", "P", "R", "SvK", "UvU", "SvNK"}, core...)
+
+// all are those of the long form.
+var all = append([]program{"!S", "!U", "!D", "!C", "!F", "!T", "!N", "!X", "!XF", "!NL", "!P", "!R",
+	"S!K", "XvL", "NvS", "SvX", "SvN", "UvNU", "TvF", "CS", "DF", "PvU", "NX"}, more...)
 
 // TestExplorer plays two requests in every order, with at most one fault.
 func TestExplorer(t *testing.T) {

@@ -206,7 +206,10 @@ func (o *outcome) mayBeGone(p *process, write int) bool {
 		return true
 	}
 	for _, q := range o.procs {
-		if q != p && q.program.has("XC") && q.write > write {
+		if q.write <= write {
+			continue
+		}
+		if q != p && q.program.has("XC") {
 			return true
 		}
 		if q.program.has("NX") && !q.acked() && o.faulty() {
@@ -503,7 +506,7 @@ func nobodyElse(o *outcome) string {
 			return "a cookie opens them"
 		}
 	}
-	if v := o.opens[o.start.other]; v == nil || !slices.Equal(v.keys, []string{"other"}) {
+	if v := o.opens[o.start.other]; !o.expires() && (v == nil || !slices.Equal(v.keys, []string{"other"})) {
 		return fmt.Sprintf("the session of the other user is %v", v)
 	}
 	return ""
@@ -534,11 +537,11 @@ func (o *outcome) jarMayBeOther(p *process) bool {
 		return true
 	}
 	for _, q := range o.procs {
-		if q != p && (q.program.has("NXC") || q.came == "" || q.missed || !q.acked() && o.faulty()) {
+		if q != p && (q.program.has("NXC!") || q.came == "" || q.missed || !q.acked() && o.faulty()) {
 			return true
 		}
 	}
-	return p.program.has("XC") || p.came == ""
+	return p.program.has("XC!") || p.came == ""
 }
 
 func jarFollows(o *outcome) string {

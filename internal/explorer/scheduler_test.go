@@ -187,8 +187,7 @@ type schedule struct {
 	jumped  int // the step of the jump, or -1
 	evicted int // the last step that evicted a record, or -1
 	hung    string
-	choose  func(n int) int // returns an index below n
-	mu      sync.Mutex      // orders what was done before a sleep and what a timer wakes
+	mu      sync.Mutex // orders what was done before a sleep and what a timer wakes
 }
 
 // pendingWrite is the write of a late call.
@@ -201,8 +200,8 @@ type pendingWrite struct {
 const maxSteps = 150
 
 // play runs a schedule to its end, or returns nil if others mirror it.
-func (w *world) play(s scenario, choose func(n int) int) *schedule {
-	run := &schedule{scenario: s, world: w, start: w.begin(s.start), left: s.faults, jumped: -1, evicted: -1, choose: choose}
+func (w *world) play(s scenario, choose func([]step) int) *schedule {
+	run := &schedule{scenario: s, world: w, start: w.begin(s.start), left: s.faults, jumped: -1, evicted: -1}
 	run.jar = run.start.jar
 	run.given = slices.Clone(run.start.given)
 	now := func() int {
@@ -226,7 +225,7 @@ func (w *world) play(s scenario, choose func(n int) int) *schedule {
 			mirrored = run.parked()+len(run.pending) > 0 // others mirror what it could go on with
 			break
 		}
-		run.take(options[choose(len(options))])
+		run.take(options[choose(options)])
 		if len(run.steps) > maxSteps {
 			run.hung = fmt.Sprintf("it has not ended after %d steps", maxSteps)
 		}

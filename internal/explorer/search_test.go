@@ -19,12 +19,12 @@ type path struct {
 	given   []int // the first choices, which are not ours
 }
 
-func (p *path) choose(n int) int {
+func (p *path) choose(options []step) int {
 	i := 0
 	if at := len(p.choices); at < len(p.given) {
-		i = min(p.given[at], n-1)
+		i = min(p.given[at], len(options)-1)
 	}
-	p.choices, p.sizes = append(p.choices, i), append(p.sizes, n)
+	p.choices, p.sizes = append(p.choices, i), append(p.sizes, len(options))
 	return i
 }
 
@@ -38,11 +38,16 @@ func (p *path) next() []int {
 	return nil
 }
 
-// random chooses at random, seldom among many: a fault is one of many options.
-func (p *path) random(r *rand.Rand) func(int) int {
-	return func(n int) int {
-		p.given = append(p.given, r.IntN(n))
-		return p.choose(n)
+// random chooses at random: a fault now and then, though most options are one.
+func (p *path) random(r *rand.Rand) func([]step) int {
+	return func(options []step) int {
+		usual := slices.IndexFunc(options, func(s step) bool { return s.fault == none && s.kind != jump })
+		i := r.IntN(len(options))
+		for usual >= 0 && (options[i].fault != none || options[i].kind == jump) && r.IntN(4) > 0 {
+			i = r.IntN(len(options))
+		}
+		p.choices = append(p.choices, i)
+		return i
 	}
 }
 
