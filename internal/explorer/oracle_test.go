@@ -212,8 +212,9 @@ func (o *outcome) mayBeGone(p *process, write int) bool {
 		if q != p && q.program.has("XC") {
 			return true
 		}
-		if q.program.has("NX") && !q.acked() && o.faulty() {
-			return true // it may have closed the session without being able to say so
+		unsure := slices.Contains(q.faults, lost) || slices.Contains(q.faults, late)
+		if q.program.has("NX") && o.faulty() && (!q.acked() || unsure && o.jumped >= 0) {
+			return true // it may have closed the session without being able to know or to say so
 		}
 	}
 	return false
@@ -391,7 +392,7 @@ func (o *outcome) survives(p *process, v *view) string {
 		}
 	}
 	for _, q := range o.procs {
-		if q == p || q.started > p.finished || q.fresh() {
+		if q == p || q.started > p.finished || q.fresh() || q.came != p.came && o.began(q.came) {
 			continue
 		}
 		for _, it := range q.items() {
@@ -401,6 +402,14 @@ func (o *outcome) survives(p *process, v *view) string {
 		}
 	}
 	return ""
+}
+
+// began reports whether a cookie may be of a session that a request began.
+func (o *outcome) began(value string) bool {
+	return slices.ContainsFunc(o.procs, func(p *process) bool {
+		c, _ := p.got.setCookie()
+		return c.value == value && p.fresh()
+	})
 }
 
 func oldIDIsDead(o *outcome) string {
