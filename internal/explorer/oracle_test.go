@@ -3,6 +3,7 @@ package explorer_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func judge(run *schedule) (broken [][2]string) {
 // look sends a request with each cookie that was ever handed out. The first one
 // to a session shows its flashes.
 func (o *outcome) look() {
-	for _, value := range append(slices.Clone(o.given), o.start.other) {
+	for _, value := range o.given {
 		if _, done := o.opens[value]; done {
 			continue
 		}
@@ -97,19 +98,12 @@ func (o *outcome) look() {
 // faulty reports whether anything but the order of the steps was unusual.
 func (o *outcome) faulty() bool { return o.left < o.faults }
 
-// own are the sessions but that of the other user.
-func (o *outcome) own() (views []*view) {
-	for _, v := range o.sessions {
-		if !slices.Contains(v.keys, "other") {
-			views = append(views, v)
-		}
-	}
-	return views
-}
+// all are the sessions, to be printed.
+func (o *outcome) all() []*view { return slices.Collect(maps.Values(o.sessions)) }
 
 // holders returns how many live sessions have a key.
 func (o *outcome) holders(key string) (n int) {
-	for _, v := range o.own() {
+	for _, v := range o.sessions {
 		if slices.Contains(v.keys, key) {
 			n++
 		}
@@ -119,7 +113,7 @@ func (o *outcome) holders(key string) (n int) {
 
 // total is how often the updates of request i are counted, in all sessions.
 func (o *outcome) total(i int) (n int) {
-	for _, v := range o.own() {
+	for _, v := range o.sessions {
 		n += counted(v.n, i)
 	}
 	return n
@@ -127,7 +121,7 @@ func (o *outcome) total(i int) (n int) {
 
 // waiting returns how often a flash waits to be shown, in all sessions.
 func (o *outcome) waitingFlash(name string) (n int) {
-	for _, v := range o.own() {
+	for _, v := range o.sessions {
 		for _, f := range v.flashes {
 			if f == name {
 				n++
@@ -344,8 +338,8 @@ func oneRecord(o *outcome) string {
 		}
 	}
 	for _, name := range names {
-		if name != "n" && o.holders(name) > 1 {
-			return fmt.Sprintf("%d live sessions hold %s: %v", o.holders(name), name, o.own())
+		if o.holders(name) > 1 {
+			return fmt.Sprintf("%d live sessions hold %s: %v", o.holders(name), name, o.all())
 		}
 	}
 	return ""
@@ -358,7 +352,7 @@ func noOrphans(o *outcome) string {
 		return ""
 	}
 	for id, r := range o.world.store.records {
-		if o.sessions[id] == nil && time.Until(r.Expires) > 5*time.Minute {
+		if id != o.start.other && o.sessions[id] == nil && time.Until(r.Expires) > 5*time.Minute {
 			return "a record is live, and no cookie opens it"
 		}
 	}
@@ -375,7 +369,7 @@ func destroyEnds(o *outcome) string {
 		if p.missed && (o.evicted >= 0 || o.jumped >= 0) {
 			continue // the tombstone that names the successor was gone
 		}
-		for _, v := range o.own() {
+		for _, v := range o.sessions {
 			if why := o.survives(p, v); why != "" {
 				return fmt.Sprintf("after the log-out by request %c a cookie opens %v: %s", 'A'+p.index, v, why)
 			}
@@ -387,7 +381,7 @@ func destroyEnds(o *outcome) string {
 // survives returns what of a session the log-out by p should have ended.
 func (o *outcome) survives(p *process, v *view) string {
 	for _, key := range o.start.content.keys {
-		if key != "n" && slices.Contains(v.keys, key) {
+		if slices.Contains(v.keys, key) && !o.began(p.came) {
 			return key + " was there before"
 		}
 	}
@@ -404,12 +398,19 @@ func (o *outcome) survives(p *process, v *view) string {
 	return ""
 }
 
-// began reports whether a cookie may be of a session that a request began.
+// began reports whether a cookie may be of a session that a request began,
+// rather than of one that it renewed.
 func (o *outcome) began(value string) bool {
-	return slices.ContainsFunc(o.procs, func(p *process) bool {
-		c, _ := p.got.setCookie()
-		return c.value == value && p.fresh()
-	})
+	for _, p := range o.procs {
+		if c, _ := p.got.setCookie(); c.value != value || value == "" {
+			continue
+		}
+		ended := slices.ContainsFunc(o.procs, func(q *process) bool {
+			return q != p && q.program.has("NX") && q.first >= 0 && q.first < p.write
+		})
+		return p.came == "" || p.missed || p.program.has("X") || p.program.has("N") && ended
+	}
+	return false
 }
 
 func oldIDIsDead(o *outcome) string {
@@ -432,8 +433,8 @@ func deletedStaysDeleted(o *outcome) string {
 			continue
 		}
 		for _, key := range p.removed {
-			if slices.Contains(o.start.content.keys, key) && key != "n" && o.holders(key) > 0 {
-				return fmt.Sprintf("request %c removed %s, and it is there: %v", 'A'+p.index, key, o.own())
+			if slices.Contains(o.start.content.keys, key) && o.holders(key) > 0 {
+				return fmt.Sprintf("request %c removed %s, and it is there: %v", 'A'+p.index, key, o.all())
 			}
 		}
 	}
@@ -510,13 +511,13 @@ func nobodyElse(o *outcome) string {
 			return fmt.Sprintf("request %c has seen them", 'A'+p.index)
 		}
 	}
-	for value, v := range o.opens {
-		if v != nil && value != o.start.other && slices.Contains(v.keys, "other") {
+	for _, v := range o.sessions {
+		if slices.Contains(v.keys, "other") {
 			return "a cookie opens them"
 		}
 	}
-	if v := o.opens[o.start.other]; !o.expires() && (v == nil || !slices.Equal(v.keys, []string{"other"})) {
-		return fmt.Sprintf("the session of the other user is %v", v)
+	if id := o.start.other; o.world.store.records[id].Version != o.start.records[id].Version {
+		return "the session of the other user has changed"
 	}
 	return ""
 }
@@ -625,7 +626,7 @@ func lifetimeEnds(o *outcome) string {
 		}
 	}
 	for _, key := range o.start.content.keys {
-		if key != "n" && o.holders(key) > 0 {
+		if o.holders(key) > 0 {
 			return fmt.Sprintf("%s is still there", key)
 		}
 	}

@@ -85,7 +85,7 @@ func (f *findings) judge(run *schedule, choices []int) {
 		found.cases[run.scenario.summary()]++
 		if steps := len(run.steps) + 100*(run.faults-run.left); steps < found.steps {
 			found.steps = steps
-			found.text = fmt.Sprintf("%s%s: %s\nreplay: go test ./internal/explorer -run Replay -explorer.schedule '%s'\n",
+			found.text = fmt.Sprintf("%s%s: %s\nreplay: go test ./internal/explorer -run Explorer_replay -explorer.schedule '%s'\n",
 				run, b[0], b[1], format(run.scenario, choices))
 		}
 	}
