@@ -2,8 +2,11 @@ package explorer_test
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +63,56 @@ func (f *findings) short(w *world, start string) {
 }
 
 func never() bool { return false }
+
+// TestExplorer_pruning compares what can come of some pairs of requests with and
+// without the schedules that mirror others.
+func TestExplorer_pruning(t *testing.T) {
+	for _, programs := range [][]program{{"S", "U"}, {"NL", "X"}, {"T", "F"}, {"C", "SvK"}} {
+		s := scenario{config: "one", start: "flash", programs: programs, mode: parallel, faults: 1}
+		inBubble(t, configNamed(s.config), func(w *world) {
+			all, n := w.results(s)
+			s.prune = true
+			pruned, m := w.results(s)
+			if !maps.Equal(all, pruned) || m >= n {
+				t.Errorf("%v: %d results of %d schedules, got %d of %d with pruning", programs, len(all), n, len(pruned), m)
+			}
+			for result := range all {
+				if !pruned[result] {
+					t.Errorf("missing with pruning:\n%s", result)
+				}
+			}
+		})
+	}
+}
+
+// results are what a browser can see of all schedules of a scenario, and how
+// many those are.
+func (w *world) results(s scenario) (results map[string]bool, n int) {
+	results = map[string]bool{}
+	for given := []int{}; given != nil; {
+		p := path{given: given}
+		if run := w.play(s, p.choose); run != nil {
+			results[run.result()], n = true, n+1
+		}
+		given = p.next()
+	}
+	return results, n
+}
+
+func (run *schedule) result() string {
+	o := &outcome{schedule: run, sessions: map[string]*view{}, opens: map[string]*view{}}
+	o.look()
+	var lines []string
+	for _, v := range o.sessions {
+		lines = append(lines, v.String())
+	}
+	slices.Sort(lines)
+	for _, p := range run.procs {
+		c, ok := p.got.setCookie()
+		lines = append(lines, fmt.Sprint(p.got.status, p.end().err, p.shown, describeCookie(c, ok)))
+	}
+	return strings.Join(append(lines, fmt.Sprint(o.jarOpens)), "\n")
+}
 
 // TestExplorer_replay plays one schedule again and prints it.
 func TestExplorer_replay(t *testing.T) {

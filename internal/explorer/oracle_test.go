@@ -31,12 +31,14 @@ var rules = []rule{
 	{"every request ends", ends},
 	{"every session can be used afterwards", usableAfterwards},
 	{"a 5xx carries nothing of the handler's body", errorPage},
+	{"no page says 200 where its save has failed", failureShows},
 	{"nothing fails without a fault", noErrorWithoutFault},
 	{"a page that only reads does not fail because of a write", readersDoNotFail},
 	{"a handler reads what it wrote", readsOwnWrites},
 	{"acknowledged changes survive, updates exactly once", acknowledgedSurvive},
 	{"updates are counted at most once", atMostOnce},
 	{"what was reported as dropped stays dropped", droppedStaysDropped},
+	{"nothing begins in the place of what is gone", goneIsOver},
 	{"one session, one live record", oneRecord},
 	{"no record is left that nobody can open", noOrphans},
 	{"nothing opens after an acknowledged Destroy", destroyEnds},
@@ -51,6 +53,7 @@ var rules = []rule{
 	{"a log-out that fails expires the cookie", failedLogout},
 	{"a Renew that fails gives no cookie", failedRenew},
 	{"a request that only reads sends no cookie", readersSendNothing},
+	{"a change alone sends no cookie", changesSendNothing},
 	{"no session outlives its lifetime", lifetimeEnds},
 }
 
@@ -244,6 +247,19 @@ func errorPage(o *outcome) string {
 	return ""
 }
 
+// failureShows is about handlers that leave the save to the middleware: an error
+// that Save has returned is theirs, and what is flushed has left. A dropped
+// change is no failure.
+func failureShows(o *outcome) string {
+	for _, p := range o.procs {
+		err := p.end().err
+		if err != nil && !errors.Is(err, ginsession.ErrUnknown) && !p.failed() && !p.program.has("v!") {
+			return fmt.Sprintf("request %c: status %d: %v", 'A'+p.index, p.got.status, err)
+		}
+	}
+	return ""
+}
+
 func noErrorWithoutFault(o *outcome) string {
 	if o.faulty() {
 		return ""
@@ -324,6 +340,17 @@ func droppedStaysDropped(o *outcome) string {
 		}
 		if all, _, dropped := p.count(); o.total(p.index) > all-dropped {
 			return fmt.Sprintf("%d updates of request %c are counted, of %d, %d dropped", o.total(p.index), 'A'+p.index, all, dropped)
+		}
+	}
+	return ""
+}
+
+// goneIsOver: a request that has loaded a session, or a tombstone, stores
+// nothing under a new id unless it asks for one.
+func goneIsOver(o *outcome) string {
+	for _, p := range o.procs {
+		if p.found && p.created && !p.program.has("NX") {
+			return fmt.Sprintf("request %c has begun a session", 'A'+p.index)
 		}
 	}
 	return ""
@@ -610,6 +637,24 @@ func failedRenew(o *outcome) string {
 func readersSendNothing(o *outcome) string {
 	for _, p := range o.procs {
 		if _, ok := p.got.setCookie(); ok && p.program.reads() {
+			return fmt.Sprintf("request %c", 'A'+p.index)
+		}
+	}
+	return ""
+}
+
+// changesSendNothing: a cookie that is sent for nothing can replace a newer one.
+func changesSendNothing(o *outcome) string {
+	if o.faulty() || o.scenario.start == "emptied" || len(o.world.engines) > 1 {
+		return ""
+	}
+	for _, p := range o.procs {
+		if p.program.has("DCTPX") {
+			return "" // it may have emptied the session, or told the browser something that it may not know
+		}
+	}
+	for _, p := range o.procs {
+		if _, ok := p.got.setCookie(); ok && p.found && !p.program.has("N") {
 			return fmt.Sprintf("request %c", 'A'+p.index)
 		}
 	}

@@ -40,7 +40,9 @@ type process struct {
 	finished  int
 	delivered int
 	came      string // the cookie
-	missed    bool   // a call found no record, though it came with a cookie
+	found     bool   // the first Load found a record
+	created   bool   // it stored a record under a new id
+	missed    bool   // a call found no record
 	faults    []fault
 	session   *ginsession.Session
 	got       *response
@@ -75,7 +77,10 @@ func (p *process) returned(c call, f fault, applied bool, err error) {
 		p.faults = append(p.faults, f)
 	}
 	if c.kind == load && p.loaded < 0 {
-		p.loaded = p.now()
+		p.loaded, p.found = p.now(), err == nil && !p.created
+	}
+	if c.kind == save && c.record.Version == nil && applied {
+		p.created = true
 	}
 	if errors.Is(err, ginsession.ErrNotFound) {
 		p.missed = true

@@ -188,7 +188,9 @@ func (f *findings) every(w *world, s scenario, expired func() bool) {
 	for given := []int{}; given != nil && !expired(); {
 		p := path{given: given}
 		if run := w.play(s, p.choose); run != nil {
-			f.judge(run, p.choices)
+			if f.judge(run, p.choices); run.hung != "" {
+				return // the others may be endless
+			}
 		}
 		given = p.next()
 	}
