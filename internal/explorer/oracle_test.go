@@ -432,9 +432,10 @@ func (o *outcome) began(value string) bool {
 		if c, _ := p.got.setCookie(); c.value != value || value == "" {
 			continue
 		}
-		ended := slices.ContainsFunc(o.procs, func(q *process) bool {
-			return q != p && q.program.has("NX") && q.first >= 0 && q.first < p.write
-		})
+		ended := slices.Contains(o.start.dead, p.came) || o.evicted >= 0 || o.jumped >= 0 ||
+			slices.ContainsFunc(o.procs, func(q *process) bool {
+				return q != p && q.program.has("NX") && q.first >= 0 && q.first < p.write
+			})
 		return p.came == "" || p.missed || p.program.has("X") || p.program.has("N") && ended
 	}
 	return false
