@@ -58,8 +58,6 @@ func look(s *ginsession.Session) view {
 	return view{id: s.ID(), keys: s.Keys(), n: s.GetInt64("n"), permanent: s.Permanent()}
 }
 
-func (v view) empty() bool { return len(v.keys) == 0 && len(v.flashes) == 0 }
-
 func (v view) String() string {
 	return fmt.Sprintf("keys %v n=%d flashes %v permanent=%v", v.keys, v.n, v.flashes, v.permanent)
 }

@@ -170,10 +170,10 @@ func (p *process) count() (all, acked, dropped int) {
 		for at < len(p.segments)-1 && i >= p.segments[at].until+1 {
 			at++
 		}
-		switch {
-		case step == 'C' || step == 'X':
+		switch step {
+		case 'C', 'X':
 			all, acked, dropped = 0, 0, 0
-		case step == 'U':
+		case 'U':
 			all++
 			if p.segments[at].acked {
 				acked++

@@ -507,7 +507,7 @@ func (s step) describe(names map[string]string) string {
 	}
 	text := fmt.Sprintf("%s %v %s", who, s.call.kind, names[s.call.id])
 	if s.call.kind == save {
-		text += fmt.Sprintf(" (%d bytes over %v, for %v)", len(s.call.record.Data), s.call.record.Version, s.call.record.Expires.Sub(time.Now()).Round(time.Second))
+		text += fmt.Sprintf(" (%d bytes over %v, for %v)", len(s.call.record.Data), s.call.record.Version, s.call.keep.Round(time.Second))
 	}
 	if s.fault != none {
 		text += ": " + s.fault.String()

@@ -30,9 +30,9 @@ func (p *path) choose(options []step) int {
 
 // next returns the beginning of the next path in depth-first order, or nil.
 func (p *path) next() []int {
-	for at := len(p.choices) - 1; at >= 0; at-- {
-		if p.choices[at]+1 < p.sizes[at] {
-			return append(slices.Clone(p.choices[:at]), p.choices[at]+1)
+	for at, choice := range slices.Backward(p.choices) {
+		if choice+1 < p.sizes[at] {
+			return append(slices.Clone(p.choices[:at]), choice+1)
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func (f *findings) judge(run *schedule, choices []int) {
 			f.rules[b[0]] = found
 		}
 		found.count++
-		found.cases[run.scenario.summary()]++
+		found.cases[run.summary()]++
 		if steps := len(run.steps) + 100*(run.faults-run.left); steps < found.steps {
 			found.steps = steps
 			found.text = fmt.Sprintf("%s%s: %s\nreplay: go test ./internal/explorer -run Explorer_replay -explorer.schedule '%s'\n",

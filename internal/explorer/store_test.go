@@ -44,6 +44,7 @@ type call struct {
 	kind   callKind
 	id     string
 	record ginsession.Record
+	keep   time.Duration // until the record expires
 }
 
 // store is an in-memory [ginsession.Store] with compare-and-swap, whose calls
@@ -65,7 +66,7 @@ func (s *store) Load(ctx context.Context, id string) (ginsession.Record, error) 
 
 func (s *store) Save(ctx context.Context, id string, r ginsession.Record) error {
 	r.Data = slices.Clone(r.Data)
-	_, err := s.call(ctx, call{kind: save, id: id, record: r})
+	_, err := s.call(ctx, call{kind: save, id: id, record: r, keep: time.Until(r.Expires)})
 	return err
 }
 
