@@ -586,7 +586,7 @@ func (o *owner) Hold() error {
 		s.late = true
 		return nil
 	}
-	err := s.txn.Finish(http.Header{})
+	err := s.txn.Hold(http.Header{})
 	if err == nil {
 		s.pending.Store(true)
 		s.close()

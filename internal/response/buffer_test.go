@@ -1,7 +1,3 @@
-
-// This file needs ginsession.WithResponseBuffer. Take the build tag out once
-// the option is there.
-
 package response_test
 
 import (

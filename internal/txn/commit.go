@@ -26,10 +26,9 @@ func (t *Txn) Finish(h http.Header) error {
 	if h == nil {
 		t.work.Late = true
 	}
-	if !t.settled {
-		if err := t.commit(h); err != nil {
-			return err
-		}
+	if err := t.Hold(h); err != nil {
+		t.settled = true
+		return err
 	}
 	if h == nil && t.setCookie != "" && t.setCookie != t.sentCookie {
 		t.setCookie = t.sentCookie
@@ -38,6 +37,14 @@ func (t *Txn) Finish(h http.Header) error {
 		return sessionerr.ErrTooLate
 	}
 	return nil
+}
+
+// Hold is [Txn.Finish] if that may follow.
+func (t *Txn) Hold(h http.Header) error {
+	if t.settled {
+		return nil
+	}
+	return t.commit(h)
 }
 
 // Close notes that the headers leave.

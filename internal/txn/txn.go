@@ -178,7 +178,7 @@ type Txn struct {
 	lines      [3]string // ours among the headers: see the constants
 
 	modified    bool // the request has changed the session, saved or not
-	settled     bool // Save has returned an error, and nothing has changed since
+	settled     bool // an error was reported, and nothing has changed since
 	readOnly    bool // a view for the validator
 	importSpent bool // the imported cookie is of no more use
 }
