@@ -120,5 +120,8 @@ func commit(k *cookie.Cookie, w *txn.Work, encode func(c codec.Container, buf []
 		if r.Dropped += dropped; dropped == 0 {
 			return txn.Result{}, err
 		}
+		if r.Content.Empty() {
+			return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
+		}
 	}
 }
