@@ -338,7 +338,7 @@ func droppedStaysDropped(o *outcome) string {
 				return fmt.Sprintf("%s of request %c is there", it.name, 'A'+p.index)
 			}
 		}
-		if all, _, dropped := p.count(); o.total(p.index) > all-dropped {
+		if all, _, dropped := p.count(); dropped > 0 && o.total(p.index) > all-dropped {
 			return fmt.Sprintf("%d updates of request %c are counted, of %d, %d dropped", o.total(p.index), 'A'+p.index, all, dropped)
 		}
 	}
