@@ -44,6 +44,7 @@ fuzz:
 	@scripts/fuzz $(FUZZTIME)
 
 soak:
+	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
 	go test -race -tags soak -run Soak -v -timeout 60m .
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
 

@@ -474,7 +474,7 @@ func flashNotLost(o *outcome) string {
 		if !f.acked || o.waitingFlash(f.name) > 0 || o.wasShown(f.name) || f.by != nil && f.by.program.has("XC") && !strings.HasSuffix(string(f.by.program), "F") {
 			continue
 		}
-		if o.mayBeGone(f.by, f.write) || o.takerFailed() {
+		if o.mayBeGone(f.by, f.write) || o.takerFailed() || o.wasTooLarge() {
 			continue
 		}
 		return fmt.Sprintf("nobody has seen %s", f.name)
@@ -509,6 +509,12 @@ func (o *outcome) wasShown(name string) bool {
 
 func (o *outcome) takerFailed() bool {
 	return slices.ContainsFunc(o.procs, func(p *process) bool { return p.program.has("T") && !p.acked() && o.faulty() })
+}
+
+// wasTooLarge reports whether a record was too large: messages give way to what
+// else is in it.
+func (o *outcome) wasTooLarge() bool {
+	return slices.ContainsFunc(o.steps, func(s step) bool { return s.fault == tooLarge })
 }
 
 func flashNotTwice(o *outcome) string {
