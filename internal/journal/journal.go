@@ -118,6 +118,10 @@ func (j *Journal) SetPermanent(permanent bool) {
 	j.permanent = &permanent
 }
 
+// SetsPermanent reports whether [Journal.SetPermanent] or [Journal.Clear] was
+// called.
+func (j *Journal) SetsPermanent() bool { return j.permanent != nil }
+
 // AddFlash returns the id for a flash that is added.
 func (j *Journal) AddFlash() uint64 {
 	if j.given == 0 {

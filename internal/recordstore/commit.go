@@ -45,7 +45,8 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 	if err := v.save(ctx, &r.At, &r); err != nil {
 		return txn.Result{}, err
 	}
-	if r.Content.Empty() {
+	if r.Content.Empty() { // nothing but messages, and no room for them
+		_ = v.store.Delete(ctx, r.At.Name)
 		return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
 	}
 	return r, v.tell(&r)
@@ -53,16 +54,13 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 
 // change saves over the record that was loaded. On a conflict, what the request
 // did is replayed on what others have saved meanwhile. If the request did
-// nothing, the record was to be refreshed, and others have done that.
+// nothing, this is an idle-timeout refresh, which is tried once.
 func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
-	save := func() error { return v.save(ctx, &r.At, &r) }
-	var err error
-	if w.Journal.Any() {
-		err = v.contend(ctx, &r.At, save, func() error { return v.replay(ctx, w, &r.At, &r) })
-	} else {
-		err = save()
+	if !w.Journal.Any() {
+		return r, v.saveWhole(ctx, &r.At, &r)
 	}
+	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, &r.At, &r) }, func() error { return v.replay(ctx, w, &r.At, &r) })
 	if err != nil {
 		return txn.Result{}, err
 	}
@@ -71,7 +69,9 @@ func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	case r.Content.Empty():
 		r.At.Told = txn.ToldToDrop // a cookie that leads to nothing does no harm
 		return r, nil
-	case told == want, told == txn.ToldNothing && w.Late:
+	case told == want && (r.At.Note != reseal || w.Late):
+		return r, nil
+	case w.Late && told == txn.ToldNothing && !w.Journal.SetsPermanent():
 		return r, nil
 	case w.Late: // all that the request did is stored, but the browser does not know
 		return r, sessionerr.ErrTooLate
@@ -106,16 +106,14 @@ func (v *Storage) renew(ctx context.Context, w *txn.Work) (txn.Result, error) {
 		return txn.Result{}, err
 	}
 	if r.Content.Empty() {
-		return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
+		r.At.Told = txn.ToldToDrop
+		return r, nil
 	}
 	return r, v.tell(&r)
 }
 
 // move is one attempt of [Storage.renew].
 func (v *Storage) move(ctx context.Context, old *txn.Locator, r *txn.Result) error {
-	if r.Content.Empty() {
-		return v.bury(ctx, old, "")
-	}
 	r.At = newLocator()
 	if err := v.save(ctx, &r.At, r); err != nil {
 		return err
@@ -195,21 +193,10 @@ func (v *Storage) bury(ctx context.Context, at *txn.Locator, next string) error 
 }
 
 // save stores r.Content at a locator. The oldest messages that the record has no
-// room for are dropped. An emptied session stays for a moment: a parallel
-// request may have something to add to it.
+// room for are dropped.
 func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) error {
 	for {
-		r.Content.Expires = v.policy.Expiry(r.Content.Created)
-		keep := r.Content.Expires
-		if r.Content.Empty() {
-			keep = time.Now().Add(txn.TombstoneLife)
-		}
-		data := v.sealContent(at, &r.Content)
-		r.Size = len(data)
-		err := v.put(ctx, at, data, keep)
-		if err == nil {
-			at.Version = nil // only a load knows the new one
-		}
+		err := v.saveWhole(ctx, at, r)
 		if !errors.Is(err, sessionerr.ErrTooLarge) {
 			return err
 		}
@@ -217,10 +204,24 @@ func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) erro
 		if r.Dropped += dropped; dropped == 0 {
 			return err
 		}
-		if at.Version == nil && r.Content.Empty() {
-			return nil // nothing else is to be stored
-		}
 	}
+}
+
+// saveWhole stores r.Content at a locator. An emptied session stays for a moment:
+// a parallel request may have something to add to it.
+func (v *Storage) saveWhole(ctx context.Context, at *txn.Locator, r *txn.Result) error {
+	r.Content.Expires = v.policy.Expiry(r.Content.Created)
+	keep := r.Content.Expires
+	if r.Content.Empty() {
+		keep = time.Now().Add(txn.TombstoneLife)
+	}
+	data := v.sealContent(at, &r.Content)
+	r.Size = len(data)
+	err := v.put(ctx, at, data, keep)
+	if err == nil {
+		at.Version = nil // only a load knows the new one
+	}
+	return err
 }
 
 // replay applies what the request did to the newest version of the record. If

@@ -62,6 +62,10 @@ const (
 	saysPersistent = 1
 )
 
+// reseal is the note of a cookie that an earlier secret sealed. The next write
+// sends it again.
+const reseal = "reseal"
+
 // Storage is a [txn.Storage] over a Store. It is safe for concurrent use.
 type Storage struct {
 	store   Store
@@ -134,8 +138,11 @@ func (v *Storage) openID(value string) (txn.Locator, error) {
 		return txn.Locator{}, sessionerr.ErrSeal
 	}
 	at := locate(string(plaintext[:idSize]))
-	if len(plaintext) > idSize && current { // else it is sealed anew with the next write
+	if len(plaintext) > idSize {
 		at.Told = txn.TellPermanent(plaintext[idSize] == saysPersistent)
+	}
+	if !current {
+		at.Note = reseal
 	}
 	return at, nil
 }
@@ -226,7 +233,7 @@ func (v *Storage) line(at *txn.Locator, content *codec.Container) (string, error
 	} else {
 		plaintext = append(plaintext, saysWindow)
 	}
-	at.Told = txn.TellPermanent(content.Permanent)
+	at.Told, at.Note = txn.TellPermanent(content.Permanent), ""
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box := v.ids.Seal(buf[:0], plaintext, v.boundID)

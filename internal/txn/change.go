@@ -69,7 +69,8 @@ func (t *Txn) Destroy() {
 // been sent.
 func (t *Txn) SetPermanent(permanent bool) {
 	told := t.work.At.Told
-	if t.work.Content.Permanent == permanent && (told < ToldWindow || told == TellPermanent(permanent)) {
+	known := t.config.InCookie || t.work.Place != Stored || told == ToldToDrop || told == TellPermanent(permanent)
+	if t.work.Content.Permanent == permanent && known {
 		return
 	}
 	t.work.Content.Permanent = permanent

@@ -145,7 +145,8 @@ func (t *Txn) drop() {
 	t.setCookie = ""
 	t.rejected = sessionerr.ErrUnknown
 	t.spendImport()
-	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: append(t.work.Others, t.work.At), Place: Ended, Late: t.work.Late}
+	t.endToo(t.work.At)
+	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: t.work.Others, Place: Ended, Late: t.work.Late}
 	t.work.Journal.Reset()
 }
 

@@ -71,7 +71,7 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 			if t.accept(&found[i], nil, origin) {
 				t.work.At.Told = ToldNothing
 				for _, other := range slices.Delete(found, i, i+1) {
-					t.work.Others = append(t.work.Others, other.At)
+					t.endToo(other.At)
 				}
 				return true
 			}
@@ -158,8 +158,8 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 		t.reject(nil, nil)
 		return true
 	}
-	if origin == Loaded && found.At.ID != "" {
-		t.work.Others = append(t.work.Others, found.At)
+	if origin == Loaded {
+		t.endToo(found.At)
 	}
 	why := sessionerr.Rejection(err)
 	switch {
@@ -174,6 +174,13 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 		t.work.Place = Ended
 	}
 	return false
+}
+
+// endToo notes a session that a log-out ends as well, if it is on a server.
+func (t *Txn) endToo(at Locator) {
+	if at.ID != "" {
+		t.work.Others = append(t.work.Others, at)
+	}
 }
 
 func (t *Txn) reject(why, detail error) {
