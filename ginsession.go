@@ -127,7 +127,7 @@ func (m *manager) handle(c *gin.Context) {
 	}
 
 	// 2. Nothing is read yet; the session remembers where from.
-	s := &Session{m: m, outer: outer, request: c.Request, entered: time.Now(), c: c}
+	s := &Session{m: m, outer: outer, request: c.Request, entered: time.Now().UnixNano(), c: c}
 	defer s.leave(c)
 
 	// 3. The response is held back until the session is committed.

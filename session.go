@@ -36,7 +36,7 @@ type Session struct {
 	m       *manager
 	outer   *Session // the one outside this one in the request, or nil
 	request *http.Request
-	entered time.Time
+	entered int64 // time.UnixNano
 	writer  response.Writer
 	pending atomic.Bool // a commit has left a cookie to send
 
@@ -482,12 +482,7 @@ func (s *Session) load() {
 		return
 	}
 	s.trace = s.m.newTrace()
-	s.txn = txn.New(&s.m.txn, txn.Request{
-		Context: s.request.Context(),
-		Header:  s.request.Header,
-		Entered: s.entered,
-		Late:    s.late,
-	}, s.trace)
+	s.txn = txn.New(&s.m.txn, s.request, s.entered, s.late, s.trace)
 	s.txn.Load()
 }
 

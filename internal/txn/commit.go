@@ -116,7 +116,7 @@ func (t *Txn) refresh() {
 
 func (t *Txn) hand() (result Result, err error) {
 	t.trace.time(func() {
-		t.unknown(func() { result, err = t.config.Storage.Commit(t.request.Context, &t.work) })
+		t.unknown(func() { result, err = t.config.Storage.Commit(t.request.Context(), &t.work) })
 	})
 	return result, err
 }

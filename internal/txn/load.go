@@ -133,7 +133,7 @@ func (t *Txn) fetch(from *Source, value string) (found Found, err error) {
 		return Found{}, sessionerr.ErrForm
 	}
 	t.trace.time(func() {
-		t.unknown(func() { found, err = from.Storage.Load(t.request.Context, value) })
+		t.unknown(func() { found, err = from.Storage.Load(t.request.Context(), value) })
 	})
 	return found, err
 }
@@ -192,7 +192,7 @@ func (t *Txn) reject(why, detail error) {
 
 // outlivesTombstones reports whether a tombstone may have been put and have
 // expired while this request was under way.
-func (t *Txn) outlivesTombstones() bool { return time.Since(t.request.Entered) >= TombstoneLife }
+func (t *Txn) outlivesTombstones() bool { return time.Now().UnixNano()-t.entered >= int64(TombstoneLife) }
 
 // validate asks the app whether a session still counts. Until it has said so,
 // the outcome is unknown, and nothing of the session shows: also if it panics.
@@ -200,13 +200,13 @@ func (t *Txn) validate(found *Found) error {
 	if t.config.Validate == nil || found.Content.Empty() {
 		return nil
 	}
-	view := &Txn{config: t.config, request: t.request, readOnly: true, origin: Loaded}
+	view := &Txn{config: t.config, request: t.request, entered: t.entered, readOnly: true, origin: Loaded}
 	view.work = Work{Content: found.Content.Clone(), At: found.At, Place: Stored}
 	var valid bool
 	var err error
 	failed := t.err
 	t.Fail(sessionerr.ErrPanic)
-	t.unknown(func() { valid, err = t.config.Validate(context.WithoutCancel(t.request.Context), view) })
+	t.unknown(func() { valid, err = t.config.Validate(context.WithoutCancel(t.request.Context()), view) })
 	t.err = failed
 	switch {
 	case err != nil:
@@ -223,7 +223,7 @@ func (t *Txn) importCame() bool {
 		if i == maxLoads {
 			break
 		}
-		if _, err := t.config.Import.Storage.Load(t.request.Context, r.value); err == nil {
+		if _, err := t.config.Import.Storage.Load(t.request.Context(), r.value); err == nil {
 			return true
 		}
 	}

@@ -150,22 +150,14 @@ type Config struct {
 	Validate func(ctx context.Context, view *Txn) (bool, error)
 }
 
-// Request is what a Txn needs to know of the request.
-type Request struct {
-	Context context.Context //nolint:containedctx // it is that of the request, which a Txn belongs to
-	Header  http.Header
-	Entered time.Time // when the request came to the middleware
-	Late    bool      // the headers have left
-}
-
 // Txn is one request's work on one session.
 type Txn struct {
 	config  *Config
-	request Request
+	request *http.Request
+	entered int64  // when the request came to the middleware, as time.UnixNano
 	trace   *Trace // nil: nothing is logged
 
 	work     Work
-	origin   Origin
 	rejected error // why a cookie was not accepted
 	broken   error // what the storage holds is unknown
 	refused  error // a change that cannot be saved
@@ -177,16 +169,19 @@ type Txn struct {
 	sentCookie string    // the one among the headers
 	lines      [3]string // ours among the headers: see the constants
 
+	origin      Origin
 	modified    bool // the request has changed the session, saved or not
 	settled     bool // an error was reported, and nothing has changed since
 	readOnly    bool // a view for the validator
 	importSpent bool // the imported cookie is of no more use
 }
 
-// New returns a Txn that has yet to be loaded.
-func New(config *Config, request Request, trace *Trace) *Txn {
-	t := &Txn{config: config, request: request, trace: trace}
-	t.work.Late = request.Late
+// New returns a Txn that has yet to be loaded. It reads the request's cookies and
+// context, also after the request. It entered the middleware at a time of
+// [time.Time.UnixNano]; late says that the response's headers have left.
+func New(config *Config, request *http.Request, entered int64, late bool, trace *Trace) *Txn {
+	t := &Txn{config: config, request: request, entered: entered, trace: trace}
+	t.work.Late = late
 	t.work.Journal.Detailed = config.Detailed || trace != nil
 	return t
 }
