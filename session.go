@@ -39,6 +39,7 @@ type Session struct {
 	entered int64 // time.UnixNano
 	writer  response.Writer
 	pending atomic.Bool // a commit has left a cookie to send
+	asked   atomic.Bool // the headers were asked for since the last change
 
 	mu    sync.Mutex   // guards all below
 	c     *gin.Context // nil once the request has ended
@@ -473,6 +474,7 @@ func (s *Session) change() {
 	}()
 	s.await()
 	s.load()
+	s.asked.Store(false)
 	ready = true
 }
 
@@ -572,7 +574,7 @@ func (s *Session) roll(h http.Header) {
 }
 
 // Hold implements [response.Owner].
-func (o *owner) Hold() error {
+func (o *owner) Hold(h http.Header) error {
 	s := (*Session)(o)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -581,9 +583,12 @@ func (o *owner) Hold() error {
 		s.late = true
 		return nil
 	}
-	err := s.txn.Hold(http.Header{})
+	err := s.txn.Hold(h)
 	if err == nil {
-		s.pending.Store(true)
+		if s.asked.Load() { // to be sent by whoever takes the connection over
+			s.txn.Headers(h)
+		}
+		s.pending.Store(!s.asked.Load())
 		s.close()
 	}
 	return err
@@ -591,7 +596,11 @@ func (o *owner) Hold() error {
 
 // Pending implements [response.Owner].
 func (o *owner) Pending(h http.Header) {
-	if s := (*Session)(o); s.pending.Load() {
+	s := (*Session)(o)
+	if !s.asked.Load() {
+		s.asked.Store(true)
+	}
+	if s.pending.Load() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.pending.Store(false)

@@ -26,9 +26,10 @@ type Owner interface {
 	// response, unless it is [sessionerr.ErrEnded].
 	Commit(h http.Header) error
 
-	// Hold persists the session before the connection is taken over. What the
-	// browser needs stays pending.
-	Hold() error
+	// Hold persists the session before the connection is taken over. If the
+	// headers h were asked for since the last change, it adds to them what the
+	// browser needs; otherwise that stays pending.
+	Hold(h http.Header) error
 
 	// Pending adds to h what Hold, or a commit of the app's own, has left to say.
 	Pending(h http.Header)
@@ -440,11 +441,11 @@ func (w *Writer) FlushError() error {
 }
 
 // Hijack implements [http.Hijacker]. If nothing was written, the headers never
-// leave by themselves: whoever has taken the connection over may ask for them,
-// to send them, and if nobody does, a cookie that should have been set is late.
+// leave by themselves: whoever takes the connection over sends them, if they were
+// asked for. If they were not, a cookie that should have been set is late.
 func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.stage == holding {
-		switch err := w.owner.Hold(); {
+		switch err := w.owner.Hold(w.ResponseWriter.Header()); {
 		case err == nil:
 			w.open()
 		case errors.Is(err, sessionerr.ErrEnded):
