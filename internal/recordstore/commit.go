@@ -50,12 +50,14 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 
 // change saves over the record that was loaded. On a conflict, what the request
 // did is replayed on what others have saved meanwhile. If the request did
-// nothing, the record was to be refreshed, and others have done that.
+// nothing, the record was to be refreshed, and others have done that. After an
+// earlier commit the version is not known: a save without one could bring back a
+// session that has ended since.
 func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
 	save := func() error { return v.save(ctx, &r.At, &r) }
 	var err error
-	if w.Journal.Any() {
+	if w.Journal.Any() || w.At.Version == nil {
 		err = v.contend(ctx, &r.At, save, func() error { return v.replay(ctx, w, &r.At, &r) })
 	} else {
 		err = save()

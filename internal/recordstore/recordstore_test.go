@@ -14,6 +14,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/internal/txn"
 )
 
 // site is an app on a store of its own, and a browser that is logged in there.
@@ -427,6 +428,24 @@ func TestIdleTimeout_refreshNotStored(t *testing.T) {
 			t.Errorf("got Err %v and c.Errors %v, want none", err, w.Errors)
 		}
 		wantSees(t, "the next request", s.user, "user=ann")
+	})
+}
+
+// TestIdleTimeout_refreshAfterSave ends a session while a request that has saved
+// it goes on: until after the tombstone, and until a refresh is due.
+func TestIdleTimeout_refreshAfterSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ginsession.WithIdleTimeout(4*time.Minute))
+		other := s.user.Clone()
+		s.Meanwhile = func() {
+			other.Clone().Get("/?do=destroy")
+			time.Sleep(txn.TombstoneLife + time.Second)
+		}
+		s.user.Get("/?do=set:a=1,save,meanwhile")
+		if ids := s.store.IDs(); len(ids) != 0 {
+			t.Errorf("got the records %q, want none", ids)
+		}
+		wantSees(t, "logged out", other)
 	})
 }
 
