@@ -341,6 +341,23 @@ func TestDestroy_refusedByValidator(t *testing.T) {
 	wantSees(t, "a copy of the cookie", copied)
 }
 
+// TestDestroy_afterSave logs out in a request that came with two cookies and has
+// saved already.
+func TestDestroy_afterSave(t *testing.T) {
+	for _, do := range []string{"destroy", "set:a=1,save,destroy", "renew,save,destroy"} {
+		t.Run(do, func(t *testing.T) {
+			s := newSite(t)
+			other := apptest.NewBrowser(s)
+			other.Get("/?do=set:user=ann")
+			both := s.user.Clone()
+			both.Join(other)
+			both.Get("/?do=" + do)
+			wantSees(t, "one", s.user)
+			wantSees(t, "the other", other)
+		})
+	}
+}
+
 // TestStore_panics: what a store that panics holds is unknown, also where the
 // handler catches the panic and goes on.
 func TestStore_panics(t *testing.T) {

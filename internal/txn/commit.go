@@ -135,7 +135,11 @@ func (t *Txn) install(r *Result) {
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
 	t.spendImport()
-	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Place: r.Place, Late: t.work.Late}
+	others := t.work.Others
+	if t.work.Intent == Destroy {
+		others = nil // they have ended
+	}
+	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Others: others, Place: r.Place, Late: t.work.Late}
 	t.work.Journal.Reset()
 }
 
