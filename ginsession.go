@@ -122,7 +122,7 @@ func (m *manager) handle(c *gin.Context) {
 		return
 	}
 	if s := m.passes.find(c); s != nil {
-		s.respond(c, new(response.Writer))
+		s.pass(c)
 		return
 	}
 
@@ -132,6 +132,21 @@ func (m *manager) handle(c *gin.Context) {
 
 	// 3. The response is held back until the session is committed.
 	s.respond(c, &s.writer)
+}
+
+// pass is a second pass through HandleContext. If it panics, a Recovery inside
+// may let the first one return, which saves nothing of what the second did.
+func (s *Session) pass(c *gin.Context) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.txn.Abandon()
+		}
+	}()
+	s.respond(c, new(response.Writer))
+	returned = true
 }
 
 // respond runs the handlers inside the middleware, and commits the session.
