@@ -626,7 +626,6 @@ func (s *Session) tell(h http.Header) {
 	if h != nil {
 		s.pending.Store(false)
 		s.txn.Headers(h)
-		s.m.warnPlain(s.request, s.txn)
 	}
 	s.close()
 }
@@ -636,17 +635,21 @@ func (s *Session) close() {
 	s.txn.Close()
 }
 
-// log writes the line of the request. The session is not locked meanwhile: the
+// log writes the lines of the request. The session is not locked meanwhile: the
 // logger may be the app's own.
 func (s *Session) log(c *gin.Context) {
 	s.mu.Lock()
 	t, trace := s.txn, s.trace
+	sent := t != nil && t.SendsCookie()
 	var entry sessionlog.Entry
 	if trace != nil {
 		copied := *trace
 		entry = sessionlog.Entry{Cookie: s.m.txn.Cookie.Name, Method: c.Request.Method, Route: c.FullPath(), Trace: &copied, Broken: t.Broken(), Storage: !s.m.txn.InCookie}
 	}
 	s.mu.Unlock()
+	if sent {
+		s.m.warnPlain(c.Request)
+	}
 	if trace != nil {
 		sessionlog.Write(c.Request.Context(), s.m.log(), entry)
 	}
