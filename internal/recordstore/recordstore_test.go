@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -326,6 +327,29 @@ func TestSave_droppedStaysDropped(t *testing.T) {
 }
 
 func isDropped(line string) bool { return len(line) > 6 && line[:6] == "save: " }
+
+// TestDestroy_afterDropped logs out in a request whose changes were dropped, once
+// or more often, because the session had ended.
+func TestDestroy_afterDropped(t *testing.T) {
+	for _, do := range []string{
+		"set:a=1,save,destroy",
+		"set:a=1,save,set:a=2,save,destroy",
+		"keys,meanwhile,set:a=1,save,set:a=2,save,destroy",
+	} {
+		t.Run(do, func(t *testing.T) {
+			s := newSite(t)
+			if old := s.user.Clone(); strings.Contains(do, "meanwhile") {
+				s.Meanwhile = func() { old.Get("/?do=destroy") }
+			} else {
+				old.Get("/?do=destroy")
+			}
+			w := s.user.Get("/?do=" + do)
+			if got := w.SetCookies(cookieName); w.Code != http.StatusOK || len(got) != 1 || len(s.user.Cookies()) != 0 {
+				t.Errorf("got %d and the cookies %q, want 200 and one that expires", w.Code, got)
+			}
+		})
+	}
+}
 
 // TestDestroy_refusedByValidator: a session that the validator refuses can be
 // ended for good.

@@ -149,7 +149,11 @@ func (t *Txn) drop() {
 	t.setCookie = ""
 	t.rejected = sessionerr.ErrUnknown
 	t.spendImport()
-	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: append(t.work.Others, t.work.At), Place: Ended, Late: t.work.Late}
+	others := t.work.Others
+	if t.work.Place == Stored { // a log-out follows its successor
+		others = append(others, t.work.At)
+	}
+	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: others, Place: Ended, Late: t.work.Late}
 	t.work.Journal.Reset()
 }
 
