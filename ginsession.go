@@ -56,11 +56,11 @@ package ginsession
 import (
 	"cmp"
 	"fmt"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession/internal/response"
+	"github.com/ginsession/ginsession/internal/txn"
 )
 
 // Key is the key of the session in the [gin.Context], unless [WithContextKey]
@@ -122,16 +122,31 @@ func (m *manager) handle(c *gin.Context) {
 		return
 	}
 	if s := m.passes.find(c); s != nil {
-		s.respond(c, new(response.Writer))
+		s.pass(c)
 		return
 	}
 
 	// 2. Nothing is read yet; the session remembers where from.
-	s := &Session{m: m, outer: outer, request: c.Request, entered: time.Now().UnixNano(), c: c}
+	s := &Session{m: m, outer: outer, request: c.Request, entered: txn.Clock(), c: c}
 	defer s.leave(c)
 
 	// 3. The response is held back until the session is committed.
 	s.respond(c, &s.writer)
+}
+
+// pass is a second pass through HandleContext. If it panics, a Recovery inside
+// may let the first one return, which saves nothing of what the second did.
+func (s *Session) pass(c *gin.Context) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.txn.Abandon()
+		}
+	}()
+	s.respond(c, new(response.Writer))
+	returned = true
 }
 
 // respond runs the handlers inside the middleware, and commits the session.

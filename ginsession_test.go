@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/memstore"
 )
 
 func TestMain(m *testing.M) {
@@ -456,6 +457,50 @@ func TestHandleContext_savedFirstPassKeepsItsCookie(t *testing.T) {
 	}
 	if got, want := b.get("/get").Body.String(), "ann"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestHandleContext_secondPassPanics(t *testing.T) {
+	change := func(c *gin.Context) { ginsession.From(c).Set("half", "yes") }
+	nothing := func(*gin.Context) {}
+	tests := []struct {
+		name          string
+		first, second gin.HandlerFunc
+		want          string
+		errs          int
+	}{
+		{"saved, then changed", func(c *gin.Context) { _ = ginsession.From(c).Save() }, change, "[user]", 1},
+		{"saved, then flushed", func(c *gin.Context) { _ = ginsession.From(c).Save() }, func(c *gin.Context) { c.Writer.Flush(); change(c) }, "[user]", 1},
+		{"saved, then nothing", func(c *gin.Context) { _ = ginsession.From(c).Save() }, nothing, "[user]", 0},
+		{"destroyed, then changed", func(c *gin.Context) { ginsession.From(c).Destroy() }, change, "[]", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := new(trace)
+			r := gin.New()
+			r.Use(tr.watch, gin.RecoveryWithWriter(io.Discard), newSessions(t, ginsession.WithStore(memstore.New())))
+			r.GET("/login", set)
+			r.GET("/keys", func(c *gin.Context) { c.String(http.StatusOK, "%v", ginsession.From(c).Keys()) })
+			r.GET("/first", func(c *gin.Context) {
+				ginsession.From(c).GetString("user")
+				tt.first(c)
+				c.Request.URL.Path = "/second"
+				r.HandleContext(c)
+			})
+			r.GET("/second", func(c *gin.Context) {
+				tt.second(c)
+				panic("half way")
+			})
+			b := newBrowser(r)
+			b.get("/login")
+			b.get("/first")
+			if got := len(tr.errs); got != tt.errs {
+				t.Errorf("got errors %v, want %d", tr.errs, tt.errs)
+			}
+			if got := b.get("/keys").Body.String(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
 	}
 }
 

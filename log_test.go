@@ -332,3 +332,59 @@ func TestLog_noRoute(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// logReader is a log handler that reads the session of the request, as one that
+// adds the user to each line does.
+type logReader struct {
+	slog.Handler
+	session **ginsession.Session
+}
+
+func (l logReader) Handle(ctx context.Context, r slog.Record) error {
+	r.AddAttrs(slog.String("user", (*l.session).GetString("user")))
+	return l.Handler.Handle(ctx, r)
+}
+
+// TestLog_plainHTTP: the warning comes once in debug mode, and the logger may
+// read the session meanwhile.
+func TestLog_plainHTTP(t *testing.T) {
+	mode := gin.Mode()
+	defer gin.SetMode(mode)
+	for _, row := range []struct {
+		mode, url string
+		opts      []ginsession.Option
+		want      int
+	}{
+		{gin.DebugMode, "http://app.example/", nil, 1},
+		{gin.DebugMode, "http://localhost/", nil, 0},
+		{gin.DebugMode, "http://[::1]:8080/", nil, 0},
+		{gin.DebugMode, "https://app.example/", nil, 0},
+		{gin.DebugMode, "http://app.example/", []ginsession.Option{ginsession.WithInsecureCookie()}, 0},
+		{gin.ReleaseMode, "http://app.example/", nil, 0},
+	} {
+		gin.SetMode(gin.TestMode) // else gin prints its routes
+		var b bytes.Buffer
+		var session *ginsession.Session
+		logger := slog.New(logReader{slog.NewTextHandler(&b, nil), &session})
+		r := gin.New()
+		r.Use(func(*gin.Context) { gin.SetMode(row.mode) }, mustNew(t, secret, append(row.opts, ginsession.WithLogger(logger))...))
+		r.GET("/", func(c *gin.Context) {
+			session = ginsession.From(c)
+			session.Set("user", "ann")
+		})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			do(t, r, http.MethodGet, row.url)
+			do(t, r, http.MethodGet, row.url)
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s %s: the logger waits for the session for ever", row.mode, row.url)
+		}
+		if got := strings.Count(b.String(), "plain http"); got != row.want {
+			t.Errorf("%s %s: got %d warnings, want %d", row.mode, row.url, got, row.want)
+		}
+	}
+}

@@ -90,10 +90,10 @@ func (m *manager) newTrace() *txn.Trace {
 	return new(txn.Trace)
 }
 
-// warnPlain warns once, in debug mode, of a Secure cookie that leaves for a host
-// whose browsers drop it: over plain http, and not loopback.
-func (m *manager) warnPlain(r *http.Request, t *txn.Txn) {
-	if !m.secure || !gin.IsDebugging() || m.unlogged || !t.SendsCookie() || !isPlain(r.TLS, r.Header, r.Host) || m.warned.Swap(true) {
+// warnPlain warns once, in debug mode, of a Secure cookie that has left for a
+// host whose browsers drop it: over plain http, and not loopback.
+func (m *manager) warnPlain(r *http.Request) {
+	if !m.secure || !gin.IsDebugging() || m.unlogged || !isPlain(r.TLS, r.Header, r.Host) || m.warned.Swap(true) {
 		return
 	}
 	m.log().LogAttrs(r.Context(), slog.LevelWarn, "session cookie is Secure, but the request came over plain http: the browser drops it; "+

@@ -36,7 +36,7 @@ type Session struct {
 	m       *manager
 	outer   *Session // the one outside this one in the request, or nil
 	request *http.Request
-	entered int64 // time.UnixNano
+	entered time.Duration // of txn.Clock
 	writer  response.Writer
 	pending atomic.Bool // a commit has left a cookie to send
 	asked   atomic.Bool // the headers were asked for since the last change
@@ -484,8 +484,8 @@ func (s *Session) load() {
 		return
 	}
 	s.trace = s.m.newTrace()
-	s.txn = txn.New(&s.m.txn, s.request, s.entered, s.late, s.trace)
-	s.txn.Load()
+	s.txn = txn.New(&s.m.txn, s.request, s.late, s.trace)
+	s.txn.Load(s.entered)
 }
 
 // unlocked runs a function of the app's own, which may read the session, without
@@ -630,7 +630,6 @@ func (s *Session) tell(h http.Header) {
 	if h != nil {
 		s.pending.Store(false)
 		s.txn.Headers(h)
-		s.m.warnPlain(s.request, s.txn)
 	}
 	s.close()
 }
@@ -640,17 +639,21 @@ func (s *Session) close() {
 	s.txn.Close()
 }
 
-// log writes the line of the request. The session is not locked meanwhile: the
+// log writes the lines of the request. The session is not locked meanwhile: the
 // logger may be the app's own.
 func (s *Session) log(c *gin.Context) {
 	s.mu.Lock()
 	t, trace := s.txn, s.trace
+	sent := t != nil && t.SendsCookie()
 	var entry sessionlog.Entry
 	if trace != nil {
 		copied := *trace
 		entry = sessionlog.Entry{Cookie: s.m.txn.Cookie.Name, Method: c.Request.Method, Route: c.FullPath(), Trace: &copied, Broken: t.Broken(), Storage: !s.m.txn.InCookie}
 	}
 	s.mu.Unlock()
+	if sent {
+		s.m.warnPlain(c.Request)
+	}
 	if trace != nil {
 		sessionlog.Write(c.Request.Context(), s.m.log(), entry)
 	}

@@ -17,9 +17,9 @@ type Journal struct {
 	// counts, which allocates nothing.
 	Detailed bool
 
-	noted     int  // changes other than flashes that were added
-	cleared   bool // everything from before is gone
-	permanent *bool
+	cleared   bool           // everything from before is gone
+	permanent permanent      // what was set
+	noted     uint32         // changes other than flashes that were added
 	keys      []change       // each key once
 	index     map[string]int // into keys, if there are many
 	taken     []uint64       // ids of flashes that other requests may know
@@ -29,6 +29,22 @@ type Journal struct {
 	first uint64
 	given uint32 // ids
 	kept  uint32 // flashes, of those, that were not taken again
+}
+
+// permanent is what [Journal.SetPermanent] was called with, if it was.
+type permanent int8
+
+const (
+	unset permanent = iota
+	windowOnly
+	persistent
+)
+
+func permanentOf(b bool) permanent {
+	if b {
+		return persistent
+	}
+	return windowOnly
 }
 
 // change is the net effect on one key.
@@ -109,18 +125,18 @@ func (j *Journal) Updates(key string) bool {
 // after that.
 func (j *Journal) Clear(permanent bool) {
 	j.Reset()
-	j.noted, j.cleared, j.permanent = 1, true, &permanent
+	j.noted, j.cleared, j.permanent = 1, true, permanentOf(permanent)
 }
 
 // SetPermanent notes whether the session is to outlive the browser window.
 func (j *Journal) SetPermanent(permanent bool) {
 	j.noted++
-	j.permanent = &permanent
+	j.permanent = permanentOf(permanent)
 }
 
 // SetsPermanent reports whether [Journal.SetPermanent] or [Journal.Clear] was
 // called.
-func (j *Journal) SetsPermanent() bool { return j.permanent != nil }
+func (j *Journal) SetsPermanent() bool { return j.permanent != unset }
 
 // AddFlash returns the id for a flash that is added.
 func (j *Journal) AddFlash() uint64 {
@@ -149,8 +165,8 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	if j.cleared {
 		newest.Fill(nil, nil)
 	}
-	if j.permanent != nil {
-		newest.Permanent = *j.permanent
+	if j.permanent != unset {
+		newest.Permanent = j.permanent == persistent
 	}
 	for _, c := range j.keys {
 		if err := c.replay(newest); err != nil {
@@ -231,7 +247,7 @@ type Summary struct {
 
 // Summary returns what the journal holds.
 func (j *Journal) Summary() Summary {
-	s := Summary{Cleared: j.cleared, Permanent: j.permanent != nil, Added: int(j.kept), Taken: len(j.taken)}
+	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Added: int(j.kept), Taken: len(j.taken)}
 	for _, c := range j.keys {
 		s.Keys = append(s.Keys, c.key)
 	}

@@ -54,10 +54,12 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 
 // change saves over the record that was loaded. On a conflict, what the request
 // did is replayed on what others have saved meanwhile. If the request did
-// nothing, this is an idle-timeout refresh, which is tried once.
+// nothing, this is an idle-timeout refresh, which is tried once. After an earlier
+// commit the version is not known: a save without one could bring back a session
+// that has ended since.
 func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
-	if !w.Journal.Any() {
+	if !w.Journal.Any() && w.At.Version != nil {
 		return r, v.saveWhole(ctx, &r.At, &r)
 	}
 	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, &r.At, &r) }, func() error { return v.replay(ctx, w, &r.At, &r) })
@@ -69,7 +71,7 @@ func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	case r.Content.Empty():
 		r.At.Told = txn.ToldToDrop // a cookie that leads to nothing does no harm
 		return r, nil
-	case told == want && (r.At.Note != reseal || w.Late):
+	case told == want && (!isReseal(r.At) || w.Late):
 		return r, nil
 	case w.Late && told == txn.ToldNothing && !w.Journal.SetsPermanent():
 		return r, nil
@@ -130,8 +132,8 @@ func (v *Storage) endAll(ctx context.Context, w *txn.Work) (err error) {
 	if w.Place == txn.Stored {
 		err = v.end(ctx, w.At)
 	}
-	for _, other := range w.Others {
-		if failed := v.end(ctx, other); err == nil {
+	for o := w.Others; o != nil; o = o.Rest {
+		if failed := v.end(ctx, o.At); err == nil {
 			err = failed
 		}
 	}
@@ -146,8 +148,8 @@ const maxRenewals = 32
 // session was renewed, its successor ends.
 func (v *Storage) end(ctx context.Context, at txn.Locator) error {
 	for range maxRenewals {
-		if at.Next != "" {
-			at = locate(at.Next)
+		if next := successor(at); next != "" {
+			at = locate(next)
 		}
 		err := v.contend(ctx, &at, func() error { return v.bury(ctx, &at, "") }, func() error {
 			_, err := v.fetch(ctx, &at)
@@ -156,7 +158,7 @@ func (v *Storage) end(ctx context.Context, at txn.Locator) error {
 		if err != nil && sessionerr.Rejection(err) == nil {
 			return err
 		}
-		if at.Next == "" {
+		if successor(at) == "" {
 			return nil
 		}
 	}

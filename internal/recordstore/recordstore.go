@@ -66,6 +66,17 @@ const (
 // sends it again.
 const reseal = "reseal"
 
+func isReseal(at txn.Locator) bool { return at.Note == reseal }
+
+// successor returns the id that replaced the one at a tombstone, which is the
+// note of its locator, or "".
+func successor(at txn.Locator) string {
+	if len(at.Note) != idSize {
+		return ""
+	}
+	return at.Note
+}
+
 // Storage is a [txn.Storage] over a Store. It is safe for concurrent use.
 type Storage struct {
 	store   Store
@@ -167,7 +178,7 @@ func (v *Storage) fetch(ctx context.Context, at *txn.Locator) (codec.Container, 
 	}
 	text := string(plaintext)
 	if isTombstone(text) {
-		at.Next = text[len(tombstone):]
+		at.Note = text[len(tombstone):]
 		return codec.Container{}, sessionerr.ErrEnded
 	}
 	content, err := codec.Parse(text)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/internal/txn"
 )
 
 // site is an app on a store of its own, and a browser that is logged in there.
@@ -326,6 +328,29 @@ func TestSave_droppedStaysDropped(t *testing.T) {
 
 func isDropped(line string) bool { return len(line) > 6 && line[:6] == "save: " }
 
+// TestDestroy_afterDropped logs out in a request whose changes were dropped, once
+// or more often, because the session had ended.
+func TestDestroy_afterDropped(t *testing.T) {
+	for _, do := range []string{
+		"set:a=1,save,destroy",
+		"set:a=1,save,set:a=2,save,destroy",
+		"keys,meanwhile,set:a=1,save,set:a=2,save,destroy",
+	} {
+		t.Run(do, func(t *testing.T) {
+			s := newSite(t)
+			if old := s.user.Clone(); strings.Contains(do, "meanwhile") {
+				s.Meanwhile = func() { old.Get("/?do=destroy") }
+			} else {
+				old.Get("/?do=destroy")
+			}
+			w := s.user.Get("/?do=" + do)
+			if got := w.SetCookies(cookieName); w.Code != http.StatusOK || len(got) != 1 || len(s.user.Cookies()) != 0 {
+				t.Errorf("got %d and the cookies %q, want 200 and one that expires", w.Code, got)
+			}
+		})
+	}
+}
+
 // TestDestroy_refusedByValidator: a session that the validator refuses can be
 // ended for good.
 func TestDestroy_refusedByValidator(t *testing.T) {
@@ -338,6 +363,23 @@ func TestDestroy_refusedByValidator(t *testing.T) {
 	}
 	accept = true
 	wantSees(t, "a copy of the cookie", copied)
+}
+
+// TestDestroy_afterSave logs out in a request that came with two cookies and has
+// saved already.
+func TestDestroy_afterSave(t *testing.T) {
+	for _, do := range []string{"destroy", "set:a=1,save,destroy", "renew,save,destroy"} {
+		t.Run(do, func(t *testing.T) {
+			s := newSite(t)
+			other := apptest.NewBrowser(s)
+			other.Get("/?do=set:user=ann")
+			both := s.user.Clone()
+			both.Join(other)
+			both.Get("/?do=" + do)
+			wantSees(t, "one", s.user)
+			wantSees(t, "the other", other)
+		})
+	}
 }
 
 // TestStore_panics: what a store that panics holds is unknown, also where the
@@ -427,6 +469,24 @@ func TestIdleTimeout_refreshNotStored(t *testing.T) {
 			t.Errorf("got Err %v and c.Errors %v, want none", err, w.Errors)
 		}
 		wantSees(t, "the next request", s.user, "user=ann")
+	})
+}
+
+// TestIdleTimeout_refreshAfterSave ends a session while a request that has saved
+// it goes on: until after the tombstone, and until a refresh is due.
+func TestIdleTimeout_refreshAfterSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ginsession.WithIdleTimeout(4*time.Minute))
+		other := s.user.Clone()
+		s.Meanwhile = func() {
+			other.Clone().Get("/?do=destroy")
+			time.Sleep(txn.TombstoneLife + time.Second)
+		}
+		s.user.Get("/?do=set:a=1,save,meanwhile")
+		if ids := s.store.IDs(); len(ids) != 0 {
+			t.Errorf("got the records %q, want none", ids)
+		}
+		wantSees(t, "logged out", other)
 	})
 }
 

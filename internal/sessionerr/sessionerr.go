@@ -39,6 +39,10 @@ var ErrEnded = fmt.Errorf("%w: it ended while this request was under way, and wh
 // ErrTooLate is returned by a commit that needs a cookie after the headers have left.
 var ErrTooLate = fmt.Errorf("%w: change it before the response is flushed, hijacked, or longer than WithResponseBuffer", ErrLate)
 
+// ErrAbandoned is returned by a commit after a handler in a second pass through
+// HandleContext has panicked.
+var ErrAbandoned = errors.New("ginsession: a handler has panicked in a second pass through HandleContext, and what was not saved before is dropped")
+
 // ErrPanic is the error of a session whose store or validator has panicked.
 var ErrPanic = fmt.Errorf("%w: the store or the function given to WithValidator has panicked", ErrUnavailable)
 

@@ -58,7 +58,7 @@ func (e *Entry) line() (level slog.Level, message string, attrs []slog.Attr) {
 		level, message = slog.LevelError, "session not saved"
 	}
 	if failed != nil {
-		done = sum(append(t.Saved, t.Unsaved))
+		done = sum(slices.Concat(t.Saved, []txn.Changes{t.Unsaved})) // not append: a goroutine may do so at once
 		attrs = append(attrs, slog.String("error", failed.Error()))
 	}
 	return level, message, append(attrs, e.details(done)...)

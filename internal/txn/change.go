@@ -116,6 +116,14 @@ func (t *Txn) Refuse(err error) {
 	t.changed()
 }
 
+// Abandon refuses what is not saved yet, and all that follows: a handler has
+// panicked. A log-out goes on.
+func (t *Txn) Abandon() {
+	if t.work.Intent > Save || t.work.Journal.Any() {
+		t.Refuse(sessionerr.ErrAbandoned)
+	}
+}
+
 // changed notes that there is something to save.
 func (t *Txn) changed() {
 	if t.readOnly {

@@ -135,7 +135,11 @@ func (t *Txn) install(r *Result) {
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
 	t.spendImport()
-	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Place: r.Place, Late: t.work.Late}
+	others := t.work.Others
+	if t.work.Intent == Destroy {
+		others = nil // they have ended
+	}
+	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Others: others, Place: r.Place, Late: t.work.Late}
 	t.work.Journal.Reset()
 }
 
@@ -145,7 +149,9 @@ func (t *Txn) drop() {
 	t.setCookie = ""
 	t.rejected = sessionerr.ErrUnknown
 	t.spendImport()
-	t.endToo(t.work.At)
+	if t.work.Place == Stored {
+		t.endToo(t.work.At) // a log-out follows its successor
+	}
 	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: t.work.Others, Place: Ended, Late: t.work.Late}
 	t.work.Journal.Reset()
 }

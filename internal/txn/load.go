@@ -22,16 +22,27 @@ const (
 )
 
 // Load reads the session: of the cookies of its name that are accepted, the one
-// that began or was written last.
-func (t *Txn) Load() {
-	t.work.Content = t.config.Fresh()
-	if t.loadFrom(&t.config.Source, Loaded) || t.broken != nil {
+// that began or was written last. The request came to the middleware at the time
+// entered of the [Clock].
+func (t *Txn) Load(entered time.Duration) {
+	if t.loadFrom(&t.config.Source, Loaded) {
 		return
 	}
-	if t.work.Place == Nowhere && t.config.Import != nil && t.loadFrom(t.config.Import, Imported) {
-		t.work.At = Locator{}
+	if t.rejected == sessionerr.ErrUnknown && Clock()-entered >= TombstoneLife {
+		t.work.Place = Ended // a tombstone may have expired since
 	}
+	if t.broken == nil && t.work.Place == Nowhere && t.config.Import != nil && t.loadFrom(t.config.Import, Imported) {
+		t.work.At = Locator{}
+		return
+	}
+	t.work.Content = t.config.Fresh()
 }
+
+// epoch is when the [Clock] began.
+var epoch = time.Now()
+
+// Clock returns a time that only goes forward.
+func Clock() time.Duration { return time.Since(epoch) }
 
 // loadFrom reports whether one of the cookies was accepted.
 func (t *Txn) loadFrom(from *Source, origin Origin) bool {
@@ -170,7 +181,7 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 	case t.rejected == nil || why == sessionerr.ErrExpired || why == sessionerr.ErrRevoked: // which say more than that another was not ours
 		t.reject(why, err)
 	}
-	if errors.Is(err, sessionerr.ErrOver) || errors.Is(err, sessionerr.ErrGone) && t.outlivesTombstones() {
+	if errors.Is(err, sessionerr.ErrOver) {
 		t.work.Place = Ended
 	}
 	return false
@@ -179,7 +190,7 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 // endToo notes a session that a log-out ends as well, if it is on a server.
 func (t *Txn) endToo(at Locator) {
 	if at.ID != "" {
-		t.work.Others = append(t.work.Others, at)
+		t.work.Others = &Others{at, t.work.Others}
 	}
 }
 
@@ -190,17 +201,13 @@ func (t *Txn) reject(why, detail error) {
 	}
 }
 
-// outlivesTombstones reports whether a tombstone may have been put and have
-// expired while this request was under way.
-func (t *Txn) outlivesTombstones() bool { return time.Now().UnixNano()-t.entered >= int64(TombstoneLife) }
-
 // validate asks the app whether a session still counts. Until it has said so,
 // the outcome is unknown, and nothing of the session shows: also if it panics.
 func (t *Txn) validate(found *Found) error {
 	if t.config.Validate == nil || found.Content.Empty() {
 		return nil
 	}
-	view := &Txn{config: t.config, request: t.request, entered: t.entered, readOnly: true, origin: Loaded}
+	view := &Txn{config: t.config, request: t.request, readOnly: true, origin: Loaded}
 	view.work = Work{Content: found.Content.Clone(), At: found.At, Place: Stored}
 	var valid bool
 	var err error

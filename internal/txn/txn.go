@@ -77,8 +77,7 @@ type Locator struct {
 	ID      string // the credential, in the clear
 	Name    string // what the store knows it by; safe to log
 	Version any    // of the record that was loaded; nil if not known
-	Next    string // the id that replaced this one, if a tombstone says so
-	Note    string // what the storage wants to find again
+	Note    string // what else the storage wants to find again
 	Told    Told
 }
 
@@ -94,10 +93,16 @@ type Work struct {
 	Content codec.Container // as the request sees it
 	Journal journal.Journal // what the request did
 	At      Locator
-	Others  []Locator // more sessions that a [Destroy] ends
+	Others  *Others // more sessions that a [Destroy] ends, or nil
 	Place   Place
 	Intent  Intent
 	Late    bool // the headers have left: no cookie can be sent
+}
+
+// Others is a list of sessions.
+type Others struct {
+	At   Locator
+	Rest *Others
 }
 
 // Result is what a commit has done.
@@ -154,7 +159,6 @@ type Config struct {
 type Txn struct {
 	config  *Config
 	request *http.Request
-	entered int64  // when the request came to the middleware, as time.UnixNano
 	trace   *Trace // nil: nothing is logged
 
 	work     Work
@@ -177,10 +181,10 @@ type Txn struct {
 }
 
 // New returns a Txn that has yet to be loaded. It reads the request's cookies and
-// context, also after the request. It entered the middleware at a time of
-// [time.Time.UnixNano]; late says that the response's headers have left.
-func New(config *Config, request *http.Request, entered int64, late bool, trace *Trace) *Txn {
-	t := &Txn{config: config, request: request, entered: entered, trace: trace}
+// context, also after the request; late says that the response's headers have
+// left.
+func New(config *Config, request *http.Request, late bool, trace *Trace) *Txn {
+	t := &Txn{config: config, request: request, trace: trace}
 	t.work.Late = late
 	t.work.Journal.Detailed = config.Detailed || trace != nil
 	return t
