@@ -4,8 +4,10 @@ package cookiestore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -47,45 +49,71 @@ func NewSealed(policy txn.Policy, k cookie.Cookie, secrets []string) (*Sealed, e
 
 // Rank implements [txn.Storage].
 func (k *Sealed) Rank(value string) (time.Time, bool) {
-	content, err := k.open(value)
-	return content.Created, err == nil
+	found, err := k.open(value)
+	return found.Since, err == nil
 }
 
 // Load implements [txn.Storage].
 func (k *Sealed) Load(_ context.Context, value string) (txn.Found, error) {
-	content, err := k.open(value)
-	if err != nil {
-		return txn.Found{}, err
-	}
-	if k.policy.Expired(&content) {
+	found, err := k.open(value)
+	if err == nil && k.policy.Expired(&found.Content) {
 		return txn.Found{}, sessionerr.ErrExpired
 	}
-	return txn.Found{Content: content, Since: content.Created}, nil
+	return found, err
 }
 
-func (k *Sealed) open(value string) (codec.Container, error) {
+func (k *Sealed) open(value string) (txn.Found, error) {
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
-		return codec.Container{}, sessionerr.ErrForm
+		return txn.Found{}, sessionerr.ErrForm
 	}
 	plaintext, _, err := k.sealer.Open(box[len(box):], box, k.bound)
 	if err != nil {
-		return codec.Container{}, sessionerr.ErrSeal
+		return txn.Found{}, sessionerr.ErrSeal
 	}
-	content, err := codec.Parse(string(plaintext))
+	age, container, ok := cutAge(string(plaintext))
+	if !ok {
+		return txn.Found{}, sessionerr.ErrContent
+	}
+	content, err := codec.Parse(container)
 	if err != nil {
-		return codec.Container{}, sessionerr.ErrContent
+		return txn.Found{}, sessionerr.ErrContent
 	}
-	return content, nil
+	return txn.Found{Content: content, Since: content.Created.Add(age)}, nil
+}
+
+// aged begins a plaintext that says how long after its creation the session was
+// written, which tells the newer of two cookies of one session. The milliseconds
+// follow as a uvarint, and then the container, which begins with another byte. A
+// session that was written within a millisecond of its creation is the container
+// alone.
+const aged = 0x20
+
+func appendAge(dst []byte, created time.Time) []byte {
+	if age := time.Since(created) / time.Millisecond; age > 0 {
+		dst = binary.AppendUvarint(append(dst, aged), uint64(age))
+	}
+	return dst
+}
+
+func cutAge(plaintext string) (age time.Duration, container string, ok bool) {
+	if plaintext == "" || plaintext[0] != aged {
+		return 0, plaintext, true
+	}
+	n, size := binary.Uvarint([]byte(plaintext[1:min(len(plaintext), 1+binary.MaxVarintLen64)]))
+	if size <= 0 || n > uint64(math.MaxInt64/time.Millisecond) {
+		return 0, "", false
+	}
+	return time.Duration(n) * time.Millisecond, plaintext[1+size:], true
 }
 
 // Commit implements [txn.Storage].
 func (k *Sealed) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
 	return commit(&k.cookie, w, func(c codec.Container, buf []byte) (codec.Container, []byte, error) {
 		c.Expires = k.policy.Expiry(c.Created)
-		plaintext := c.Append(buf)
+		plaintext := c.Append(appendAge(buf, c.Created))
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		return c, seal.AppendText(box[len(box):], box), nil
 	})
