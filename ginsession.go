@@ -85,9 +85,9 @@ const Key = "github.com/ginsession/ginsession"
 //
 // The secret is at least 32 bytes long, unguessable (one byte repeated, or
 // blanks, are refused), and the same on every server of the app; "openssl rand
-// -base64 32" prints a good one. Anyone who has
-// it can read and forge every session. All mistakes in the arguments are found
-// at once and returned joined, each as a [*ConfigError]; none shows a secret.
+// -base64 32" prints a good one. Anyone who has it can read and forge every
+// session. All mistakes in the arguments are found at once and returned joined,
+// each as a [*ConfigError]; none shows a secret.
 //
 // The middleware holds the response back until the handler returns, flushes,
 // hijacks the connection or has written 256 KiB ([WithResponseBuffer]); then it

@@ -23,8 +23,8 @@ import (
 // one wins.
 type Option func(*config)
 
-// WithStore keeps sessions in a store of your own; the cookie carries nothing
-// but a sealed id. See [Store] for what a store has to do. The module
+// WithStore keeps sessions in a store of your own; the cookie carries a sealed
+// id and no value. See [Store] for what a store has to do. The module
 // github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
@@ -93,7 +93,7 @@ func WithLifetime(d time.Duration) Option { return func(c *config) { c.Lifetime 
 // expiration). The default, 0, is none. Only a request that uses the session
 // keeps it alive. Use is noted at most once every quarter of d, so a session
 // lasts between three quarters of d and d after its last use. If it cannot be
-// noted, a request that only reads does not fail. It may not exceed the lifetime.
+// noted, a request that only reads does not fail. d may not exceed the lifetime.
 func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.IdleTimeout = d } }
 
 // WithPermanent makes new sessions outlive the browser window, as if each
@@ -128,8 +128,8 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 	return func(c *config) { c.errorHandler = h }
 }
 
-// WithValidator lets the app end sessions that it cannot reach: those of a user
-// whose password has changed, or whose account is closed, wherever they are
+// WithValidator lets the app refuse sessions that it cannot reach: those of a
+// user whose password has changed, or whose account is closed, wherever they are
 // logged in. When a request first uses a session that came with it, valid is
 // called. If it returns false, the request gets a fresh session, and
 // [Session.Rejected] returns [ErrRevoked]. If it returns an error, the request
