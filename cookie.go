@@ -8,20 +8,31 @@ import (
 )
 
 // WithName names the cookie. The default is "__Host-session" while the cookie
-// is Secure with Path "/" and no Domain, else "session". The browser promises
-// something for names with a prefix (RFC 6265bis, section 4.1.3); [New]
-// refuses one whose conditions the other options do not meet.
+// is Secure with Path "/" and no Domain, else "session", which is also the
+// default with [WithFlaskCookie]. Browsers restrict names with a prefix (RFC
+// 6265bis, section 4.1.3); [New] refuses one whose conditions the other options
+// do not meet.
 //
-// Cookies are bound to their name: two sessions with one secret and different
-// names never open each other's.
+// Cookies are bound to their name: of two middlewares with one secret and
+// different names, none opens the other's. Flask's cookie is not, for its format
+// has no place for a name: use two secrets there.
 func WithName(name string) Option { return func(c *config) { c.Name, c.named = name, true } }
 
 // WithPath limits the cookie to paths below path. The default is "/".
+//
+// If a path or a domain is added under a name that is in use, browsers keep the
+// old cookie beside the new one and send both. Of those that are accepted, the
+// session that began last wins (in Flask's form, that was written last); of two
+// encrypted cookies of one session, the first in the request. At most 8 are read.
+// When several came, a change or a log-out also expires the cookies without the
+// domain and those of the path "/", and on a server store a log-out ends the
+// sessions of all.
 func WithPath(path string) Option { return func(c *config) { c.Path = path } }
 
 // WithDomain sends the cookie to domain and all its subdomains. By default it
 // goes to the host that set it and to no other. Every subdomain can then read
-// the cookie and plant one.
+// the cookie and plant one. For cookies that were set without the domain see
+// [WithPath].
 func WithDomain(domain string) Option { return func(c *config) { c.Domain = domain } }
 
 // WithSameSite says when the cookie goes along with requests that other sites
@@ -37,8 +48,10 @@ func WithPartitioned() Option { return func(c *config) { c.Partitioned = true } 
 
 // WithInsecureCookie leaves out the Secure attribute, so that the cookie
 // travels over plain http, readable and replaceable by everybody on the way.
-// It is for development where the browser does not take http://localhost for
-// secure (Safari), or beyond localhost.
+// It is for development if the browser does not accept Secure cookies from
+// http://localhost (Safari), or beyond localhost. Without it, Gin's debug mode
+// logs one warning when a cookie is set on a request over plain http to a host
+// that is not a loopback address: the browser drops it.
 func WithInsecureCookie() Option { return func(c *config) { c.Secure = false } }
 
 // WithScriptAccess leaves out the HttpOnly attribute, so that scripts in the

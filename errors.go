@@ -20,7 +20,11 @@ var (
 
 	// ErrUnknown is returned if the cookie is genuine, but the store does not
 	// hold its session any more: it was logged out, renewed, evicted, lost in a
-	// restart, or it expired. Changes to such a session are dropped.
+	// restart, or it expired. It is also the error of a request whose session
+	// ended after it was loaded: what the request changed is dropped. So is, for a
+	// minute, what a request changes that comes with the cookie of a session that
+	// was logged out or renewed; its own [Session.Renew] or [Session.Destroy] is
+	// honoured.
 	ErrUnknown = sessionerr.ErrUnknown
 
 	// ErrRevoked is returned if the app's [WithValidator] does not accept the

@@ -16,15 +16,19 @@
 // # Saving
 //
 // The response is held back until the handler returns, flushes, hijacks the
-// connection or has written 256 KiB. Then the session is saved, the headers go,
-// and the rest of the response passes straight through. So a change that comes
-// after c.JSON, in a middleware after c.Next or in a template is kept, and
-// nothing has to be called. A handler that panics saves nothing. Where saving
-// fails, the client gets an error page in place of the handler's response, and
-// what was stored before is intact.
+// connection or has written 256 KiB ([WithResponseBuffer]). Then the session is
+// saved, the headers are sent, and the rest of the response passes straight
+// through. So a change that comes after c.JSON, in a middleware after c.Next or
+// in a template is kept, and nothing has to be called. A response with a status
+// of 5xx saves, too; a handler that panics saves nothing. If saving fails before
+// the headers have left, the client gets an error page in place of the handler's
+// response. What was stored before is intact, unless the error is
+// [ErrUnavailable]: the outcome is unknown then.
 //
 // Nothing is read before the first use, nothing is written without a change,
-// and an empty session is never stored.
+// and an empty session is never stored. There are two exceptions: a request that
+// uses the session refreshes its idle timeout, and [WithFlaskCookie] sends a
+// permanent session with each response.
 //
 // # Where sessions are kept
 //
@@ -33,24 +37,33 @@
 // [WithFlaskCookie] shares the cookie of a Flask app. A store for Redis and
 // Valkey is in the module github.com/ginsession/ginsession/redisstore.
 //
-// On a server, parallel requests keep each other's work. A request saves what
-// it did, not what it saw: on a conflict its changes are done again on the
-// newer session. A store that does not answer gives status 503, never an
-// anonymous session.
+// On a server, parallel requests keep each other's changes. A request saves what
+// it did, not what it saw: on a conflict its changes are replayed on the newer
+// session. If the session has ended meanwhile (it was renewed, destroyed, evicted
+// or has expired), they are dropped: the handler's response stands, and
+// [Session.Err] and c.Errors have [ErrUnknown]. A store that does not answer
+// gives status 503, never an anonymous session.
+//
+// HTTP does not order responses. One that was sent before a log-in's, and that
+// sets or expires the cookie ([Session.SetPermanent], an emptied session),
+// replaces the newer cookie if it arrives later: the user then has to log in
+// again. To keep this rare, a cookie with an id is sent only if what it says has
+// changed, and once more after a change of the secret.
 //
 // # Security
 //
 // Cookies are Secure, HttpOnly, SameSite=Lax and bound to the host by the name
 // __Host-session. Their content is encrypted and authenticated with
 // XChaCha20-Poly1305 under a key that HKDF-SHA-256 derives from the secret;
-// the cookie's name, the time of creation and the expiry are bound to it. A
-// cookie that is forged, damaged or expired gives a fresh session, and
-// [Session.Rejected] says why.
+// the cookie's name, the time of creation and the expiry are bound to it. Flask's
+// cookie ([WithFlaskCookie]) is signed, not encrypted, and not bound to its name.
+// A cookie that is forged, damaged or expired gives a fresh session, and
+// [Session.Rejected] returns the reason.
 //
-// What an encrypted cookie cannot do: be taken back. [Session.Destroy] expires
-// the browser's cookie, but a copy that was made before is good until its
-// lifetime is over. And with parallel requests from one browser the last
-// response wins, because a cookie has nobody to merge changes.
+// A session in a cookie cannot be revoked by [Session.Destroy], which expires the
+// browser's cookie: a copy that was made before is accepted until its lifetime
+// has passed, unless [WithValidator] refuses it. And of parallel requests from
+// one browser, the last write wins.
 package ginsession
 
 import (
@@ -70,16 +83,18 @@ const Key = "github.com/ginsession/ginsession"
 // New returns a middleware that gives every request a [*Session], kept in an
 // encrypted cookie, or on a server: [WithMemcached], [WithStore].
 //
-// The secret is at least 32 bytes long, unguessable, and the same on every
-// server of the app; "openssl rand -base64 32" prints a good one. Anyone who has
-// it can read and forge every session. All mistakes in the arguments are found
-// at once and returned joined, each as a [*ConfigError]; none shows a secret.
+// The secret is at least 32 bytes long, unguessable (one byte repeated, or
+// blanks, are refused), and the same on every server of the app; "openssl rand
+// -base64 32" prints a good one. Anyone who has it can read and forge every
+// session. All mistakes in the arguments are found at once and returned joined,
+// each as a [*ConfigError]; none shows a secret.
 //
 // The middleware holds the response back until the handler returns, flushes,
 // hijacks the connection or has written 256 KiB ([WithResponseBuffer]); then it
-// saves the session and sends the headers. It may be mounted several times and serve any number of
-// requests at once. A request that does not touch its session costs next to
-// nothing, and its response is left as it is.
+// saves the session and sends the headers. It may be mounted several times and
+// serve any number of requests at once. If a request does not use its session,
+// nothing is read or decrypted and its response stays as it is, except with
+// [WithFlaskCookie].
 func New(secret string, opts ...Option) (gin.HandlerFunc, error) {
 	c, err := newConfig(secret, opts)
 	if err != nil {

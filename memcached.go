@@ -10,8 +10,8 @@ import (
 	"github.com/ginsession/ginsession/internal/recordstore"
 )
 
-// WithMemcached keeps sessions in Memcached; the cookie carries nothing but a
-// sealed id. A server is "host:port" or the path of a unix socket. With
+// WithMemcached keeps sessions in Memcached; the cookie carries a sealed id and
+// no value. A server is "host:port" or the path of a unix socket. With
 // several, each session lives on one of them, by rendezvous hashing: a fifth
 // server that joins four moves a fifth of the sessions, which are lost. All
 // servers of the app name them alike, in any order.

@@ -23,8 +23,8 @@ import (
 // one wins.
 type Option func(*config)
 
-// WithStore keeps sessions in a store of your own; the cookie carries nothing
-// but a sealed id. See [Store] for what a store has to do. The module
+// WithStore keeps sessions in a store of your own; the cookie carries a sealed
+// id and no value. See [Store] for what a store has to do. The module
 // github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
@@ -45,9 +45,13 @@ func WithStore(store Store) Option {
 // stay safer than Flask's; [WithInsecureCookie] and the like bring them in line.
 //
 // This cookie is signed with HMAC-SHA1 and not encrypted: its owner can read
-// it. The lifetime runs from the last write, permanent sessions are sent again
-// with every response, and there is no idle timeout. Values that nobody touches
-// go back to the letter. A payload that inflates to more than 1 MiB is refused.
+// it. It is not bound to its name, for which the format has no place: a cookie
+// of one name opens under another with the same secret. The lifetime runs from
+// the last write, and there is no idle timeout. As in Flask, a permanent session
+// is sent again with every response, so the cookie is read in every request that
+// brings one. Values that are not changed are written back byte for byte. A
+// session whose JSON has more than 64 KiB, compressed or not, is refused in a
+// cookie ([ErrInvalid]) and never written ([ErrTooLarge]).
 func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 
 // WithFlaskMigration moves visitors on from Flask's cookie once the Flask app
@@ -72,8 +76,9 @@ func WithFlaskMigration(secret string, previous ...string) Option {
 
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
 // a secret can be changed without logging everybody out. Each needs at least
-// 32 bytes (16 with [WithFlaskCookie]). They only open: what one of them opened
-// is sealed under the first secret at the session's next write.
+// 32 bytes (16 with [WithFlaskCookie]), which are not all the same and not
+// blank. They only open: what one of them opened is sealed under the first
+// secret at the session's next write.
 func WithPreviousSecrets(secrets ...string) Option {
 	secrets = slices.Clone(secrets)
 	return func(c *config) { c.Previous = secrets }
@@ -84,10 +89,11 @@ func WithPreviousSecrets(secrets ...string) Option {
 // the least 10 milliseconds; writes do not extend it.
 func WithLifetime(d time.Duration) Option { return func(c *config) { c.Lifetime = d } }
 
-// WithIdleTimeout ends a session that nobody has used for d. The default, 0,
-// is none. Activity is noted at most once every quarter of d, so a session
-// lasts between three quarters of d and d after its last use. It may not
-// exceed the lifetime.
+// WithIdleTimeout ends a session that has not been used for d (sliding
+// expiration). The default, 0, is none. Only a request that uses the session
+// keeps it alive. Use is noted at most once every quarter of d, so a session
+// lasts between three quarters of d and d after its last use. If it cannot be
+// noted, a request that only reads does not fail. d may not exceed the lifetime.
 func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.IdleTimeout = d } }
 
 // WithPermanent makes new sessions outlive the browser window, as if each
@@ -100,33 +106,34 @@ func WithPermanent() Option { return func(c *config) { c.Permanent = true } }
 func WithContextKey(key string) Option { return func(c *config) { c.ContextKey = key } }
 
 // WithResponseBuffer sets how much of a response's body is held back until the
-// session is committed, in bytes. The default is 256 KiB. When a handler has
-// written more, the session is committed and the headers leave: a session in a
-// cookie cannot change any more. With 0 the first byte of a body does that.
-// A request takes this much memory at most, and only as much as it writes.
+// session is committed, in bytes, from 0 to 1 GiB. The default is 256 KiB. When a
+// handler has written that much, the session is committed and the headers are
+// sent: after that a session in a cookie cannot change ([ErrLate]). With 0 the
+// first write does that. The memory of a request grows with what it writes, to
+// about twice this size at most.
 func WithResponseBuffer(bytes int) Option { return func(c *config) { c.ResponseBuffer = bytes } }
 
-// WithErrorHandler lets h write the response where a session cannot be read or
+// WithErrorHandler lets h write the response if a session cannot be read or
 // saved. The handler's own response has been dropped by then, headers and all;
-// where h writes nothing, a plain page with status 503 ([ErrUnavailable]) or
+// if h writes nothing, a plain page with status 503 ([ErrUnavailable]) or
 // 500 follows. h may read the session, but what it changes is not saved. It
 // must not hand the request on with HandleContext to a page that uses the
 // session.
 //
-// Once headers have left, h still hears of errors, but what it writes goes
-// nowhere. In every case the error is in c.Errors already. The default, nil,
-// is the plain page.
+// Once headers have left, h is still called, but what it writes is discarded. It
+// is not called if the session has ended while the request was under way
+// ([ErrUnknown]), which is no failure. In every case the error is in c.Errors
+// already. The default, nil, is the plain page.
 func WithErrorHandler(h func(*gin.Context, error)) Option {
 	return func(c *config) { c.errorHandler = h }
 }
 
-// WithValidator lets the app end sessions that it cannot reach: those of a user
-// whose password has changed, or whose account is closed, wherever they are
-// logged in. Whenever a request reads a session that came with it, valid is
-// asked first. Where it says false, the request gets a fresh session, and
-// [Session.Rejected] says [ErrRevoked]. Where it returns an error, nobody
-// knows: the request gets [ErrUnavailable] and status 503, not an anonymous
-// session.
+// WithValidator lets the app refuse sessions that it cannot reach: those of a
+// user whose password has changed, or whose account is closed, wherever they are
+// logged in. When a request first uses a session that came with it, valid is
+// called. If it returns false, the request gets a fresh session, and
+// [Session.Rejected] returns [ErrRevoked]. If it returns an error, the request
+// gets [ErrUnavailable] and status 503, not an anonymous session.
 //
 //	ginsession.WithValidator(func(ctx context.Context, s *ginsession.Session) (bool, error) {
 //		if !s.Has("user_id") {
@@ -145,27 +152,35 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // the session there.
 //
 // It works for cookies too, and is how a copy of one is refused. A session is
-// refused, not ended: if valid accepts it again later, it is back. A request
-// that was accepted goes on, and may renew its session.
+// refused, not ended: if valid accepts it again later, it is back, unless the
+// request called [Session.Destroy], which ends the record of a refused session,
+// too. A request that was accepted goes on, and may renew its session.
 //
 // The session given to valid can only be read; changing it panics. ctx is the
 // request's, but does not end when the client hangs up. What valid calls must
-// not use the request's own session, which waits for it. valid runs once in a
-// request that uses its session, at most four times where a browser sends
-// several cookies of the name, and never in other requests, but for those of a
-// permanent session in Flask's cookie, which is sent again with each response.
-// Keep it fast. It is called from many goroutines at once. The default, nil,
-// accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
+// not use the request's own session, which waits for it. valid is called once in
+// a request that uses its session, or up to eight times if the browser sends
+// several cookies of the name ([WithFlaskMigration] adds as many for Flask's).
+// With [WithFlaskCookie] it is also called in requests that bring a cookie and
+// do not use the session. Keep it fast. It is called from many goroutines at
+// once. The default, nil, accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
 func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Option {
 	return func(c *config) { c.validator = valid }
 }
 
 // WithLogger logs a line for each request that has changed its session, was
-// refused one, or could not save it: the cookie's name, the route, which check
-// the cookie failed, the keys that were changed, the bytes of the Set-Cookie
-// line or the record, and how long the store took. Never a value, an id or a
-// secret. Levels are Info, Warn and Error; the attributes are cookie, request,
-// why, error, did, keys, flashes_added, flashes_taken, bytes and store.
+// refused one, could not save it, or had one that ended meanwhile: the cookie's
+// name, the route, which check the cookie failed, the keys that were changed (100
+// at most), the bytes of the Set-Cookie line or the record, and how long the
+// store took. It never logs a value, an id or a secret.
+//
+// The messages are "session changed" (level Info, or Warn if messages were
+// dropped for lack of room), "session ended" (Info), "session refused" (Warn),
+// "session not saved" and "session unavailable" (Error). The attributes are
+// cookie, request, why, error, did, keys, more_keys, flashes_added,
+// flashes_taken, flashes_dropped, bytes and store. A warning in Gin's debug mode
+// about a Secure cookie over plain http has the attributes cookie and host; see
+// [WithInsecureCookie].
 //
 // Without this option the lines go to [slog.Default] in Gin's debug mode, and
 // nowhere in its other modes. nil turns them off.

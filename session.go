@@ -307,7 +307,10 @@ func (s *Session) Clear() {
 // Renew gives the session a new id and a new lifetime, and keeps what is in
 // it. Call it at every change of privilege, above all at log-in, against session
 // fixation: an id that an attacker planted or saw before is worth nothing
-// afterwards (OWASP ASVS 5, 7.2.4).
+// afterwards (OWASP ASVS 5, 7.2.4). A copy of an encrypted cookie that was made
+// before stays good, with what was in it. If a server store does not confirm that
+// the old id is dead, the commit fails with [ErrUnavailable] and the browser gets
+// no new id.
 func (s *Session) Renew() {
 	s.change()
 	defer s.mu.Unlock()
@@ -316,8 +319,10 @@ func (s *Session) Renew() {
 
 // Destroy logs out: it removes the session and expires the browser's cookie.
 // What is set after it in the same request (a flash "You are logged out")
-// begins a fresh session. On a server store it ends the session wherever a
-// parallel request has moved it by [Session.Renew].
+// begins a fresh session. On a server store it also ends the session if a
+// parallel request has moved it by [Session.Renew] in the last minute, and if
+// [WithValidator] refuses it. Requests under way that have loaded the session go
+// on with what they have read, but their changes are dropped.
 //
 // A copy of an encrypted cookie that was made before stays good until its
 // lifetime has passed: a server cannot take back what it does not keep.
