@@ -28,10 +28,10 @@ func init() {
 }
 
 // core are the programs that the short form plays with faults.
-var core = []program{"S", "U", "F", "T", "N", "X", "XF", "NL", "C"}
+var core = []program{"S", "U", "F", "T", "N", "X", "XF", "NL", "C", "UvU"}
 
 // more are all of the issue's, for schedules without faults.
-var more = append([]program{"D", "P", "R", "SvK", "UvU", "SvNK"}, core...)
+var more = append([]program{"D", "P", "R", "SvK", "SvNK"}, core...)
 
 // all are those of the long form.
 var all = append([]program{"!S", "!U", "!D", "!C", "!F", "!T", "!N", "!X", "!XF", "!NL", "!P", "!R",
