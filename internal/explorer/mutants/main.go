@@ -42,7 +42,13 @@ var mutants = []mutant{
 	{"Renew leaves no tombstone", commit, `err := v.bury(ctx, old, r.At.ID)`, `var err error`},
 	{"Renew deletes the old record", commit, `err := v.bury(ctx, old, r.At.ID)`, `err := v.store.Delete(ctx, old.Name)`},
 	{"Renew's tombstone names no successor", commit, `err := v.bury(ctx, old, r.At.ID)`, `err := v.bury(ctx, old, "")`},
-	{"a new record stays although its tombstone failed", commit, `_ = v.store.Delete(ctx, r.At.Name)`, `_ = r`},
+	{"Renew of an emptied session stores nothing", commit, `	r.At = newLocator()
+`, `	if r.Content.Empty() {
+		return v.bury(ctx, old, "")
+	}
+	r.At = newLocator()
+`},
+	{"a new record stays although its tombstone failed", commit, `_ = v.store.Delete(ctx, r.At.Name) // nobody`, `_ = ctx // nobody`},
 	{"Renew of an ended session keeps its content", commit, `content := v.policy.Fresh()`, `content := w.Content`},
 
 	// Destroy.
@@ -75,7 +81,7 @@ var mutants = []mutant{
 			return nil
 		}
 		if true {`},
-	{"an unknown outcome is tried again as a change", commit, `save := func() error { return v.save(ctx, &r.At, &r) }`, `save := func() error {
+	{"an unknown outcome is tried again as a change", commit, `func() error { return v.save(ctx, &r.At, &r) }`, `func() error {
 		err := v.save(ctx, &r.At, &r)
 		if errors.Is(err, sessionerr.ErrUnavailable) {
 			return sessionerr.ErrConflict
@@ -97,8 +103,8 @@ var mutants = []mutant{
 	{"an emptied record is deleted", commit, `r.At.Told = txn.ToldToDrop // a cookie`, `_ = v.store.Delete(ctx, r.At.Name) // a cookie`},
 	{"the cookie of an emptied session is not sent again", records, `		at.Told = txn.ToldToDrop
 `, ``},
-	{"every change sends the cookie", commit, `case told == want, told`, `case told == want && w.Late, told`},
-	{"the browser is not told of SetPermanent", commit, `case told == want, told`, `case told != txn.ToldToDrop, told == want, told`},
+	{"every change sends the cookie", commit, `case told == want && `, `case told == want && w.Late && `},
+	{"the browser is not told of SetPermanent", commit, `case told == want && `, `case told != txn.ToldToDrop || told == want && `},
 	{"a conflict is never over for others", contend, `		<-c.queue
 `, ``},
 
