@@ -8,7 +8,7 @@ FUZZTIME ?= 1m
 # each runs a command in every module; ./... stops at the next go.mod.
 each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); done
 
-.PHONY: test setup vet unit cover lint vuln cross fuzz soak bench tidy
+.PHONY: test setup vet unit cover lint vuln cross fuzz soak mutants bench tidy
 
 test: setup vet unit
 	@scripts/mincover $(MINCOVER) cover.out ginsession
@@ -47,6 +47,10 @@ soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
 	go test -race -tags soak -run Soak -v -timeout 60m .
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
+
+# Does the explorer notice a broken commit? It takes about four minutes.
+mutants:
+	@scripts/mutants
 
 bench: # ten minutes, on a machine that does little else
 	@scripts/bench

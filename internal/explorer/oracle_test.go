@@ -50,6 +50,7 @@ var rules = []rule{
 	{"a log-in stays logged in", loginStays},
 	{"the jar leads to what was acknowledged", jarFollows},
 	{"a permanent session has a persistent cookie", permanentIsPersistent},
+	{"an acknowledged SetPermanent is not lost", permanentStays},
 	{"a log-out that fails expires the cookie", failedLogout},
 	{"a Renew that fails gives no cookie", failedRenew},
 	{"a request that only reads sends no cookie", readersSendNothing},
@@ -616,6 +617,21 @@ func permanentIsPersistent(o *outcome) string {
 	}
 	if err == nil && !now.persistent {
 		return "a further SetPermanent(true) is acknowledged, and the cookie goes with the window"
+	}
+	return ""
+}
+
+// permanentStays knows the session by the keys that the request saw there.
+func permanentStays(o *outcome) string {
+	for _, p := range o.procs {
+		if !p.program.has("P") || !p.acked() || o.mayBeGone(p, p.end().write) {
+			continue
+		}
+		for _, v := range o.sessions {
+			if !v.permanent && slices.ContainsFunc(p.saw, func(key string) bool { return slices.Contains(v.keys, key) }) {
+				return fmt.Sprintf("request %c made it permanent, and it is %v", 'A'+p.index, v)
+			}
+		}
 	}
 	return ""
 }

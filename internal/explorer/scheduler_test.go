@@ -341,7 +341,7 @@ func (run *schedule) deliveries(options []step) []step {
 		return options
 	}
 	for i, p := range run.procs {
-		if !p.done || p.delivered >= 0 {
+		if !p.done || p.got == nil || p.delivered >= 0 { // nil: it panicked
 			continue
 		}
 		s := step{kind: deliver, proc: i}
