@@ -137,7 +137,7 @@ func (m *manager) handle(c *gin.Context) {
 		return
 	}
 	if s := m.passes.find(c); s != nil {
-		s.pass(c)
+		s.pass(c, outer)
 		return
 	}
 
@@ -150,8 +150,10 @@ func (m *manager) handle(c *gin.Context) {
 }
 
 // pass is a second pass through HandleContext. If it panics, a Recovery inside
-// may let the first one return, which saves nothing of what the second did.
-func (s *Session) pass(c *gin.Context) {
+// may let the first one return, which saves nothing of what the second did. The
+// session outside may be another than in the first.
+func (s *Session) pass(c *gin.Context, outer *Session) {
+	s.outer = outer
 	returned := false
 	defer func() {
 		if !returned {

@@ -504,6 +504,30 @@ func TestHandleContext_secondPassPanics(t *testing.T) {
 	}
 }
 
+// The outer session of the second pass is a new one; that inside it is the one
+// that was saved, and its cookie leaves with the error page.
+func TestHandleContext_outerFailureKeepsTheSavedInnerCookie(t *testing.T) {
+	r := newEngine(t, ginsession.WithName("shop"))
+	r.Use(newSessions(t, ginsession.WithName("admin"), ginsession.WithContextKey("admin")))
+	r.GET("/first", func(c *gin.Context) {
+		admin := c.MustGet("admin").(*ginsession.Session)
+		admin.Set("user", "root")
+		if err := admin.Save(); err != nil {
+			t.Error(err)
+		}
+		c.Request.URL.Path = "/second"
+		r.HandleContext(c)
+	})
+	r.GET("/second", setBad)
+	w := do(t, r, "GET", "/first")
+	if got, want := w.Code, http.StatusInternalServerError; got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := cookieLines(w); len(got) != 1 || !strings.HasPrefix(got[0], "admin=") {
+		t.Errorf("got %d cookies, want that of admin", len(got))
+	}
+}
+
 // Run under -race: the session outlives the request, and gin gives the context
 // to somebody else meanwhile.
 func TestCopy_usedByGoroutinesDuringAndAfterTheRequest(t *testing.T) {
