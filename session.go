@@ -660,6 +660,6 @@ func (s *Session) log(c *gin.Context) {
 		s.m.warnPlain(c.Request)
 	}
 	if trace != nil {
-		sessionlog.Write(c.Request.Context(), s.m.log(), entry)
+		sessionlog.Write(c.Request.Context(), s.m.log(), &entry)
 	}
 }

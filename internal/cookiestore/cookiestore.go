@@ -48,9 +48,9 @@ func NewSealed(policy txn.Policy, k cookie.Cookie, secrets []string) (*Sealed, e
 }
 
 // Rank implements [txn.Storage].
-func (k *Sealed) Rank(value string) (time.Time, bool) {
+func (k *Sealed) Rank(value string) (time.Time, error) {
 	found, err := k.open(value)
-	return found.Since, err == nil
+	return found.Since, err
 }
 
 // Load implements [txn.Storage].

@@ -28,9 +28,15 @@ func NewFlask(policy txn.Policy, k cookie.Cookie, secrets []string) *Flask {
 }
 
 // Rank implements [txn.Storage].
-func (k *Flask) Rank(value string) (time.Time, bool) {
+func (k *Flask) Rank(value string) (time.Time, error) {
 	signed, err := k.signer.Verify(value, time.Now(), k.policy.Lifetime)
-	return signed, err == nil || errors.Is(err, flask.ErrExpired)
+	switch {
+	case errors.Is(err, flask.ErrForm):
+		return time.Time{}, sessionerr.ErrForm
+	case errors.Is(err, flask.ErrExpired):
+		return signed, nil
+	}
+	return signed, err
 }
 
 // Load implements [txn.Storage].

@@ -45,7 +45,9 @@ var (
 )
 
 var (
-	errForm      = fmt.Errorf("%w: it does not consist of a payload, a time and a signature", ErrInvalid)
+	// ErrForm is the [ErrInvalid] of a cookie that is refused before anything
+	// is computed.
+	ErrForm      = fmt.Errorf("%w: it does not consist of a payload, a time and a signature", ErrInvalid)
 	errSignature = fmt.Errorf("%w: no secret has signed it", ErrInvalid)
 	errTime      = fmt.Errorf("%w: it is signed, but its time does not decode", ErrInvalid)
 	errPayload   = fmt.Errorf("%w: it is signed, but its payload does not decode or is longer than 64 KiB", ErrInvalid)
@@ -110,7 +112,7 @@ func (s *Signer) verify(cookie string, now time.Time, maxAge time.Duration) (pay
 	// 1. The form, which costs next to nothing.
 	p, ok := split(cookie)
 	if !ok {
-		return "", time.Time{}, errForm
+		return "", time.Time{}, ErrForm
 	}
 
 	// 2. The signature, before anything else is believed.

@@ -329,11 +329,11 @@ func TestVerify_form(t *testing.T) {
 	for _, tt := range wellFormedRows {
 		want := errSignature
 		if !tt.want {
-			want = errForm
+			want = ErrForm
 		}
 		var err error
 		allocs := testing.AllocsPerRun(10, func() { _, err = s.Verify(tt.cookie, signedAt, maxAge) })
-		if !errors.Is(err, want) || (allocs == 0) != (want == errForm) {
+		if !errors.Is(err, want) || (allocs == 0) != (want == ErrForm) {
 			t.Errorf("%s: got %v and %v allocations, want %v", tt.name, err, allocs, want)
 		}
 	}
@@ -351,7 +351,7 @@ func TestVerify_likeOpen(t *testing.T) {
 		{"too old", good, signedAt.Add(maxAge + time.Second), ErrExpired, ErrExpired},
 		{"ahead", good, signedAt.Add(-time.Second), ErrExpired, ErrExpired},
 		{"forged", "A" + good[1:], signedAt, errSignature, errSignature},
-		{"malformed", good + ".", signedAt, errForm, errForm},
+		{"malformed", good + ".", signedAt, ErrForm, ErrForm},
 		{"no time", signRaw("e30.!"), signedAt, errTime, errTime},
 		{"no payload", signRaw(".e30.ZVPxAA"), signedAt, nil, errPayload},
 	} {

@@ -17,6 +17,7 @@ import (
 )
 
 const (
+	// DefaultKeyPrefix is that of the items' keys.
 	DefaultKeyPrefix = "session:"
 
 	// timeout bounds one dialling, and one exchange, with a server.

@@ -20,9 +20,9 @@ func (v *Storage) Commit(ctx context.Context, w *txn.Work) (txn.Result, error) {
 		if err := v.endAll(ctx, w); err != nil {
 			return txn.Result{}, err
 		}
-		return v.create(ctx, w.Content, w.Late)
+		return v.create(ctx, &w.Content, w.Late)
 	case w.Place == txn.Nowhere, w.Place == txn.Ended && w.Intent == txn.Renew:
-		return v.create(ctx, w.Content, w.Late)
+		return v.create(ctx, &w.Content, w.Late)
 	case w.Place == txn.Ended:
 		return txn.Result{}, sessionerr.ErrEnded
 	case w.Intent == txn.Renew:
@@ -33,8 +33,8 @@ func (v *Storage) Commit(ctx context.Context, w *txn.Work) (txn.Result, error) {
 }
 
 // create stores a content under a new id, unless it is empty.
-func (v *Storage) create(ctx context.Context, content codec.Container, late bool) (txn.Result, error) {
-	r := txn.Result{Content: content}
+func (v *Storage) create(ctx context.Context, content *codec.Container, late bool) (txn.Result, error) {
+	r := txn.Result{Content: *content}
 	if content.Empty() {
 		return r, nil
 	}
@@ -49,7 +49,7 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 		_ = v.store.Delete(ctx, r.At.Name)
 		return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
 	}
-	return r, v.tell(&r)
+	return v.tell(&r)
 }
 
 // change saves over the record that was loaded. On a conflict, what the request
@@ -60,7 +60,8 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
 	if !w.Journal.Any() && w.At.Version != nil {
-		return r, v.saveWhole(ctx, &r.At, &r)
+		err := v.saveWhole(ctx, &r.At, &r)
+		return r, err
 	}
 	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, &r.At, &r) }, func() error { return v.replay(ctx, w, &r.At, &r) })
 	if err != nil {
@@ -78,7 +79,7 @@ func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
 	case w.Late: // all that the request did is stored, but the browser does not know
 		return r, sessionerr.ErrTooLate
 	}
-	return r, v.tell(&r)
+	return v.tell(&r)
 }
 
 // renew stores the session under a new id and then replaces the old record by a
@@ -102,7 +103,7 @@ func (v *Storage) renew(ctx context.Context, w *txn.Work) (txn.Result, error) {
 		if err := w.Journal.Replay(&content, &w.Content); err != nil {
 			return txn.Result{}, err
 		}
-		return v.create(ctx, content, w.Late)
+		return v.create(ctx, &content, w.Late)
 	}
 	if err != nil {
 		return txn.Result{}, err
@@ -111,7 +112,7 @@ func (v *Storage) renew(ctx context.Context, w *txn.Work) (txn.Result, error) {
 		r.At.Told = txn.ToldToDrop
 		return r, nil
 	}
-	return r, v.tell(&r)
+	return v.tell(&r)
 }
 
 // move is one attempt of [Storage.renew].
@@ -245,7 +246,8 @@ func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *t
 }
 
 // tell completes a result by the cookie that leads to it.
-func (v *Storage) tell(r *txn.Result) (err error) {
-	r.Line, err = v.line(&r.At, &r.Content)
-	return err
+func (v *Storage) tell(r *txn.Result) (txn.Result, error) {
+	line, err := v.line(&r.At, &r.Content)
+	r.Line = line
+	return *r, err
 }

@@ -112,9 +112,9 @@ type scratch [4 << 10]byte
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // Rank implements [txn.Storage].
-func (v *Storage) Rank(value string) (time.Time, bool) {
+func (v *Storage) Rank(value string) (time.Time, error) {
 	_, err := v.openID(value)
-	return time.Time{}, err == nil
+	return time.Time{}, err
 }
 
 // Load implements [txn.Storage].

@@ -28,7 +28,7 @@ const maxKeys = 100
 
 // Write writes the line of a request that has changed a session, was refused
 // one, or failed to read or save it. For all others there is none.
-func Write(ctx context.Context, to *slog.Logger, e Entry) {
+func Write(ctx context.Context, to *slog.Logger, e *Entry) {
 	if level, message, attrs := e.line(); message != "" {
 		to.LogAttrs(ctx, level, message, attrs...)
 	}

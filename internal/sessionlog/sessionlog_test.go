@@ -20,7 +20,7 @@ func TestWrite_keepsTheTrace(t *testing.T) {
 		Failed:  errors.New("not saved"),
 		Unsaved: txn.Changes{Summary: journal.Summary{Keys: []string{"a"}}},
 	}
-	sessionlog.Write(context.Background(), slog.New(slog.DiscardHandler), sessionlog.Entry{Trace: trace})
+	sessionlog.Write(context.Background(), slog.New(slog.DiscardHandler), &sessionlog.Entry{Trace: trace})
 	if got := saved[1].Keys; got != nil {
 		t.Errorf("got %q behind the saved changes, want nothing", got)
 	}

@@ -16,26 +16,31 @@ const (
 	// or look up.
 	maxLoads = 8
 
-	// maxRanked bounds how many bytes of cookies of one name are
-	// authenticated, when several came.
-	maxRanked = 16 * cookie.MaxLine
+	// maxRanked bounds how many cookies of one name are authenticated, when
+	// several came. Browsers keep fewer for a site.
+	maxRanked = 256
 )
 
 // Load reads the session: of the cookies of its name that are accepted, the one
 // that began or was written last. The request came to the middleware at the time
 // entered of the [Clock].
 func (t *Txn) Load(entered time.Duration) {
-	if t.loadFrom(&t.config.Source, Loaded) {
+	loaded := false
+	defer func() {
+		if !loaded { // also if the store or the validator panics
+			t.work.Content = t.config.Fresh()
+		}
+	}()
+	if loaded = t.loadFrom(&t.config.Source, Loaded); loaded {
 		return
 	}
-	if t.rejected == sessionerr.ErrUnknown && Clock()-entered >= TombstoneLife {
+	if errors.Is(t.rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
 		t.work.Place = Ended // a tombstone may have expired since
 	}
-	if t.broken == nil && t.work.Place == Nowhere && t.config.Import != nil && t.loadFrom(t.config.Import, Imported) {
+	if t.broken == nil && t.work.Place == Nowhere && t.config.Import != nil {
+		loaded = t.loadFrom(t.config.Import, Imported)
 		t.work.At = Locator{}
-		return
 	}
-	t.work.Content = t.config.Fresh()
 }
 
 // epoch is when the [Clock] began.
@@ -81,8 +86,10 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 		for i := range found {
 			if t.accept(&found[i], nil, origin) {
 				t.work.At.Told = ToldNothing
-				for _, other := range slices.Delete(found, i, i+1) {
-					t.endToo(other.At)
+				for j := range found {
+					if j != i {
+						t.endToo(found[j].At)
+					}
 				}
 				return true
 			}
@@ -117,19 +124,23 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 func (t *Txn) rank(from *Source) []ranked {
 	var list []ranked
 	seen := map[string]bool{}
-	first, bytes := "", 0
+	first, authenticated := "", 0
 	for value := range t.cookies(from) {
 		if len(value) > cookie.MaxLine || seen[value] {
 			continue
 		}
 		seen[value] = true
-		if bytes += len(value); bytes > maxRanked {
-			break
-		}
-		if since, ok := from.Storage.Rank(value); ok {
+		since, err := from.Storage.Rank(value)
+		if err == nil {
 			list = append(list, ranked{value, since})
 		} else if first == "" {
 			first = value
+		}
+		if errors.Is(err, sessionerr.ErrForm) {
+			continue
+		}
+		if authenticated++; authenticated == maxRanked {
+			break
 		}
 	}
 	if len(list) == 0 {
@@ -174,11 +185,11 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 	}
 	why := sessionerr.Rejection(err)
 	switch {
-	case origin == Imported && why != nil && why != sessionerr.ErrRevoked: // a cookie of another app's
+	case origin == Imported && why != nil && !errors.Is(why, sessionerr.ErrRevoked): // a cookie of another app's
 	case why == nil:
 		t.broken = err
 		t.Fail(err)
-	case t.rejected == nil || why == sessionerr.ErrExpired || why == sessionerr.ErrRevoked: // which say more than that another was not ours
+	case t.rejected == nil || errors.Is(why, sessionerr.ErrExpired) || errors.Is(why, sessionerr.ErrRevoked): // which say more than that another was not ours
 		t.reject(why, err)
 	}
 	if errors.Is(err, sessionerr.ErrOver) {

@@ -24,6 +24,7 @@ import (
 // the session is loaded.
 type Origin int8
 
+// The origins.
 const (
 	Fresh    Origin = iota // the session began with this request
 	Loaded                 // it came with a cookie of ours
@@ -33,6 +34,7 @@ const (
 // Place is where the session is now.
 type Place int8
 
+// The places.
 const (
 	Nowhere Place = iota // not stored yet, or not any more
 	Stored               // the storage holds it
@@ -42,6 +44,7 @@ const (
 // Intent is what the next commit is to do. It only rises until then.
 type Intent int8
 
+// The intents, in the order in which they prevail.
 const (
 	Save    Intent = iota // persist the changes
 	Renew                 // and move to a new id
@@ -51,6 +54,7 @@ const (
 // Told is what the browser's cookie says, as far as the server knows.
 type Told int8
 
+// What a browser can have been told.
 const (
 	ToldNothing    Told = iota // not known, or to be told anew with the next write
 	ToldToDrop                 // drop it: the session was emptied
@@ -119,9 +123,10 @@ type Result struct {
 // context that is over: a goroutine goes on, or the client has hung up.
 type Storage interface {
 	// Rank orders several cookies of one name before they are loaded. It costs
-	// little: no network, nothing inflated. It returns false for a value that
-	// does not open, and the zero time if only Load can tell how old it is.
-	Rank(value string) (since time.Time, ok bool)
+	// little: no network, nothing inflated. It returns an error for a value that
+	// does not open, ErrForm if that was seen before anything was computed, and
+	// the zero time if only Load can tell how old it is.
+	Rank(value string) (since time.Time, err error)
 
 	// Load returns the session that a cookie's value stands for. The errors of
 	// [sessionerr.Rejection] refuse the cookie; after all others the outcome is
