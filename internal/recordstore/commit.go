@@ -45,6 +45,9 @@ func (v *Storage) create(ctx context.Context, content codec.Container, late bool
 	if err := v.save(ctx, &r.At, &r); err != nil {
 		return txn.Result{}, err
 	}
+	if r.Content.Empty() {
+		return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
+	}
 	return r, v.tell(&r)
 }
 
@@ -215,6 +218,9 @@ func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) erro
 		dropped := txn.DropFlashes(&r.Content)
 		if r.Dropped += dropped; dropped == 0 {
 			return err
+		}
+		if at.Version == nil && r.Content.Empty() {
+			return nil // a session does not begin empty
 		}
 	}
 }
