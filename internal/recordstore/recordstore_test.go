@@ -296,6 +296,17 @@ func TestCommit_recordGone_renew(t *testing.T) {
 	})
 }
 
+// TestSave_noRoomForTheOnlyMessage stores no session that would begin empty.
+func TestSave_noRoomForTheOnlyMessage(t *testing.T) {
+	store := apptest.NewStore()
+	store.SetLimit(60)
+	b := apptest.NewBrowser(apptest.New(t, ginsession.WithStore(store)))
+	w := b.Get("/?do=flash:Welcome")
+	if ids := store.IDs(); w.Code != http.StatusOK || len(ids) != 0 || len(b.Cookies()) != 0 {
+		t.Errorf("got %d, the records %q and %d cookies, want 200 and none", w.Code, ids, len(b.Cookies()))
+	}
+}
+
 // TestSave_droppedStaysDropped goes on after Save has reported that a change
 // was dropped.
 func TestSave_droppedStaysDropped(t *testing.T) {
