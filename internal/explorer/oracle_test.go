@@ -621,14 +621,16 @@ func permanentIsPersistent(o *outcome) string {
 	return ""
 }
 
-// permanentStays knows the session by the keys that the request saw there.
+// permanentStays knows the session by what was in it before, and the request saw.
 func permanentStays(o *outcome) string {
 	for _, p := range o.procs {
 		if !p.program.has("P") || !p.acked() || o.mayBeGone(p, p.end().write) {
 			continue
 		}
 		for _, v := range o.sessions {
-			if !v.permanent && slices.ContainsFunc(p.saw, func(key string) bool { return slices.Contains(v.keys, key) }) {
+			if !v.permanent && slices.ContainsFunc(o.start.content.keys, func(key string) bool {
+				return slices.Contains(p.saw, key) && slices.Contains(v.keys, key)
+			}) {
 				return fmt.Sprintf("request %c made it permanent, and it is %v", 'A'+p.index, v)
 			}
 		}
