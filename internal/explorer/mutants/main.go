@@ -54,8 +54,8 @@ var mutants = []mutant{
 	// Destroy.
 	{"Destroy leaves no tombstone", commit, `func() error { return v.bury(ctx, &at, "") }`, `func() error { return nil }`},
 	{"Destroy ends nothing if the record has changed", commit, `_, err := v.fetch(ctx, &at)`, `err := sessionerr.ErrGone`},
-	{"Destroy does not follow a Renew that it meets", commit, `if at.Next == "" {`, `if true {`},
-	{"Destroy does not follow a Renew that came before the load", commit, `range w.Others {`, `range w.Others[:0] {`},
+	{"Destroy does not follow a Renew that it meets", commit, `if successor(at) == "" {`, `if true {`},
+	{"Destroy does not follow a Renew that came before the load", commit, `if failed := v.end(ctx, o.At); err == nil {`, `if failed := error(nil); err == nil {`},
 	{"the new session after a Destroy has the old content", changes, `t.work.Content = t.config.Fresh()
 	t.work.Journal.Reset()
 	t.work.Intent = Destroy`, `t.work.Intent = Destroy`},
@@ -114,7 +114,7 @@ var mutants = []mutant{
 `, ``},
 	{"Delete is not replayed", journal, `		newest.Delete(c.key)
 `, ``},
-	{"SetPermanent is not replayed", journal, `		newest.Permanent = *j.permanent
+	{"SetPermanent is not replayed", journal, `		newest.Permanent = j.permanent == persistent
 `, ``},
 	{"added flashes are not replayed", journal, `newest.AddFlashes(added...)`, `_ = added`},
 	{"all flashes are replayed", journal, `return !j.gave(f.ID) })`, `return false })`},
