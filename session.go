@@ -479,7 +479,9 @@ func (s *Session) change() {
 	}()
 	s.await()
 	s.load()
-	s.asked.Store(false)
+	if s.asked.Load() {
+		s.asked.Store(false)
+	}
 	ready = true
 }
 
@@ -649,7 +651,7 @@ func (s *Session) close() {
 func (s *Session) log(c *gin.Context) {
 	s.mu.Lock()
 	t, trace := s.txn, s.trace
-	sent := t != nil && t.SendsCookie()
+	sent := t.SendsCookie()
 	var entry sessionlog.Entry
 	if trace != nil {
 		copied := *trace
