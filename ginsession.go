@@ -142,7 +142,10 @@ func (m *manager) handle(c *gin.Context) {
 	}
 
 	// 2. Nothing is read yet; the session remembers where from.
-	s := &Session{m: m, outer: outer, request: c.Request, entered: txn.Clock(), c: c}
+	s := &Session{m: m, outer: outer, request: c.Request, c: c}
+	if !m.txn.InCookie { // a cookie leaves no tombstones that could expire meanwhile
+		s.entered = txn.Clock()
+	}
 	defer s.leave(c)
 
 	// 3. The response is held back until the session is committed.

@@ -114,10 +114,10 @@ func (t *Txn) refresh() {
 	}
 }
 
-func (t *Txn) hand() (result Result, err error) {
-	t.trace.time(func() {
-		t.unknown(func() { result, err = t.config.Storage.Commit(t.request.Context(), &t.work) })
-	})
+func (t *Txn) hand() (Result, error) {
+	start, known := t.ask()
+	result, err := t.config.Storage.Commit(t.request.Context(), &t.work)
+	t.answered(start, known)
 	return result, err
 }
 
@@ -135,11 +135,10 @@ func (t *Txn) install(r *Result) {
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
 	t.spendImport()
-	others := t.work.Others
 	if t.work.Intent == Destroy {
-		others = nil // they have ended
+		t.work.Others = nil // they have ended
 	}
-	t.work = Work{Content: r.Content, Journal: t.work.Journal, At: r.At, Others: others, Place: r.Place, Late: t.work.Late}
+	t.work.Content, t.work.At, t.work.Place, t.work.Intent = r.Content, r.At, r.Place, Save
 	t.work.Journal.Reset()
 }
 

@@ -34,7 +34,7 @@ func (t *Txn) Load(entered time.Duration) {
 	if loaded = t.loadFrom(&t.config.Source, Loaded); loaded {
 		return
 	}
-	if errors.Is(t.rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
+	if t.rejected != nil && errors.Is(t.rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
 		t.work.Place = Ended // a tombstone may have expired since
 	}
 	if t.broken == nil && t.work.Place == Nowhere && t.config.Import != nil {
@@ -154,9 +154,9 @@ func (t *Txn) fetch(from *Source, value string) (found Found, err error) {
 	if len(value) > cookie.MaxLine { // before it is decoded
 		return Found{}, sessionerr.ErrForm
 	}
-	t.trace.time(func() {
-		t.unknown(func() { found, err = from.Storage.Load(t.request.Context(), value) })
-	})
+	start, known := t.ask()
+	found, err = from.Storage.Load(t.request.Context(), value)
+	t.answered(start, known)
 	return found, err
 }
 
@@ -224,7 +224,10 @@ func (t *Txn) validate(found *Found) error {
 	var err error
 	failed := t.err
 	t.Fail(sessionerr.ErrPanic)
-	t.unknown(func() { valid, err = t.config.Validate(context.WithoutCancel(t.request.Context()), view) })
+	known := t.broken
+	t.broken = sessionerr.ErrPanic
+	valid, err = t.config.Validate(context.WithoutCancel(t.request.Context()), view)
+	t.broken = known
 	t.err = failed
 	switch {
 	case err != nil:

@@ -24,14 +24,17 @@ type Changes struct {
 	Intent Intent
 }
 
-func (tr *Trace) time(fn func()) {
-	if tr == nil {
-		fn()
-		return
+func (tr *Trace) now() (t time.Time) {
+	if tr != nil {
+		t = time.Now()
 	}
-	start := time.Now()
-	fn()
-	tr.Storage += time.Since(start)
+	return t
+}
+
+func (tr *Trace) took(start time.Time) {
+	if tr != nil {
+		tr.Storage += time.Since(start)
+	}
 }
 
 func (tr *Trace) try(w *Work) {

@@ -290,11 +290,14 @@ func DropFlashes(c *codec.Container) int { return c.DropFlashes(1 + len(c.Flashe
 // cookies yields the values that the browser sent to a source.
 func (t *Txn) cookies(from *Source) iter.Seq[string] { return from.Cookie.Values(t.request.Header) }
 
-// unknown runs fn, which asks the storage or the app. Until fn has returned, and
-// for good if it panics, the outcome is unknown.
-func (t *Txn) unknown(fn func()) {
-	broken := t.broken
-	t.broken = sessionerr.ErrPanic
-	fn()
-	t.broken = broken
+// ask precedes a call of the storage, and answered follows it. In between, and for
+// good if the storage panics, the outcome is unknown.
+func (t *Txn) ask() (start time.Time, known error) {
+	known, t.broken = t.broken, sessionerr.ErrPanic
+	return t.trace.now(), known
+}
+
+func (t *Txn) answered(start time.Time, known error) {
+	t.broken = known
+	t.trace.took(start)
 }
