@@ -132,8 +132,8 @@ var mutants = []mutant{
 		return nil
 	}
 	if h == nil`},
-	{"what was saved is saved again", txn, `Place: r.Place, Late: t.work.Late}
-	t.work.Journal.Reset()`, `Place: r.Place, Late: t.work.Late}`},
+	{"what was saved is saved again", txn, `t.work.Intent = r.Content, r.At, r.Place, Save
+	t.work.Journal.Reset()`, `t.work.Intent = r.Content, r.At, r.Place, Save`},
 	{"dropped changes stay in the session", txn, `Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others`, `Work{Content: t.work.Content, Journal: t.work.Journal, Others`},
 }
 
