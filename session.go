@@ -47,7 +47,6 @@ type Session struct {
 	busy  bool         // a function given to Update runs, without the lock
 	freed *sync.Cond   // busy is false again; nil while nobody waits
 	txn   *txn.Txn     // nil before the first use
-	trace *txn.Trace   // nil: nothing is logged
 }
 
 // Get returns the value under key, or nil. A whole number comes back as int64,
@@ -490,8 +489,7 @@ func (s *Session) load() {
 	if s.txn != nil {
 		return
 	}
-	s.trace = s.m.newTrace()
-	s.txn = txn.New(&s.m.txn, s.request, s.late, s.trace)
+	s.txn = txn.New(&s.m.txn, s.request, s.late, s.m.newTrace())
 	s.txn.Load(s.entered)
 }
 
@@ -576,7 +574,7 @@ func (s *Session) roll(h http.Header) {
 		return
 	}
 	if s.load(); !s.txn.RefreshDue(h) {
-		s.txn, s.trace = nil, nil // the response does not vary
+		s.txn = nil // the response does not vary
 	}
 }
 
@@ -650,12 +648,11 @@ func (s *Session) close() {
 // logger may be the app's own.
 func (s *Session) log(c *gin.Context) {
 	s.mu.Lock()
-	t, trace := s.txn, s.trace
-	sent := t.SendsCookie()
+	trace, sent := s.txn.Trace(), s.txn.SendsCookie()
 	var entry sessionlog.Entry
 	if trace != nil {
 		copied := *trace
-		entry = sessionlog.Entry{Cookie: s.m.txn.Cookie.Name, Method: c.Request.Method, Route: c.FullPath(), Trace: &copied, Broken: t.Broken(), Storage: !s.m.txn.InCookie}
+		entry = sessionlog.Entry{Cookie: s.m.txn.Cookie.Name, Method: c.Request.Method, Route: c.FullPath(), Trace: &copied, Broken: s.txn.Broken(), Storage: !s.m.txn.InCookie}
 	}
 	s.mu.Unlock()
 	if sent {

@@ -144,8 +144,7 @@ func commit(k *cookie.Cookie, w *txn.Work, encode func(c codec.Container, buf []
 			r.Size = len(r.Line)
 			return r, err
 		}
-		dropped := txn.DropFlashes(&r.Content)
-		if r.Dropped += dropped; dropped == 0 {
+		if !r.DropFlashes() {
 			return txn.Result{}, err
 		}
 		if r.Content.Empty() {

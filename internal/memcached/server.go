@@ -128,7 +128,7 @@ func (s *server) guarded(fn func() error) error {
 
 var errStalled = errors.New("ginsession: memcached has stopped answering; it is asked again in a moment")
 
-// answerLost tells whether nobody knows if the server has done what it was
+// answerLost reports whether nobody knows if the server has done what it was
 // asked: the connection broke or timed out after it was dialled.
 func answerLost(err error) bool {
 	if err == nil {
@@ -141,7 +141,7 @@ func answerLost(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || timedOut(err) && !dialTimedOut(err)
 }
 
-// unanswered tells whether the server could not be asked or did not answer, as
+// unanswered reports whether the server could not be asked or did not answer, as
 // opposed to what it answered.
 func unanswered(err error) bool {
 	var op *net.OpError

@@ -200,11 +200,7 @@ func (v *Storage) bury(ctx context.Context, at *txn.Locator, next string) error 
 func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) error {
 	for {
 		err := v.saveWhole(ctx, at, r)
-		if !errors.Is(err, sessionerr.ErrTooLarge) {
-			return err
-		}
-		dropped := txn.DropFlashes(&r.Content)
-		if r.Dropped += dropped; dropped == 0 {
+		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
 			return err
 		}
 	}

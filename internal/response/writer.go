@@ -157,7 +157,7 @@ func (w *Writer) releaseEarly() error {
 	return err
 }
 
-// isOutermost tells whether nothing but gin's own writer is outside. What else
+// isOutermost reports whether nothing but gin's own writer is outside. What else
 // there is (gzip, a buffer) may send something of its own when it is flushed.
 func (w *Writer) isOutermost() bool {
 	outside, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter })
@@ -168,7 +168,7 @@ func (w *Writer) isOutermost() bool {
 	return !wraps
 }
 
-// gone tells whether the headers have left without us: somebody outside has
+// gone reports whether the headers have left without us: somebody outside has
 // written before, or a second pass through HandleContext. What another session
 // outside holds back has not.
 func (w *Writer) gone() bool {
@@ -319,7 +319,7 @@ func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// hold tells whether n more bytes are held back, or the status lets none be
+// hold reports whether n more bytes are held back, or the status lets none be
 // written.
 func (w *Writer) hold(n int) (held bool, err error) {
 	if !w.held() {

@@ -51,23 +51,17 @@ func Clock() time.Duration { return time.Since(epoch) }
 
 // loadFrom reports whether one of the cookies was accepted.
 func (t *Txn) loadFrom(from *Source, origin Origin) bool {
-	first, several := "", false
-	n := 0
+	only, n := "", 0
 	for value := range t.cookies(from) {
-		if n++; n == 1 {
-			first = value
-			continue
+		if n++; n > 1 {
+			return t.loadSeveral(from, origin)
 		}
-		several = true
-		break
+		only = value
 	}
-	switch {
-	case n == 0:
+	if n == 0 {
 		return false
-	case several:
-		return t.loadSeveral(from, origin)
 	}
-	found, err := t.fetch(from, first)
+	found, err := t.fetch(from, only)
 	return t.accept(&found, err, origin)
 }
 

@@ -213,6 +213,9 @@ func (t *Txn) Err() error { return t.err }
 // Broken returns why the outcome of a load or a commit is unknown, or nil.
 func (t *Txn) Broken() error { return t.broken }
 
+// Trace returns what happened so far, or nil if nothing is logged.
+func (t *Txn) Trace() *Trace { return t.trace }
+
 // ReadOnly reports whether the session can only be read.
 func (t *Txn) ReadOnly() bool { return t.readOnly }
 
@@ -284,8 +287,12 @@ func MaxAge(c *codec.Container, end time.Time) time.Duration {
 }
 
 // DropFlashes removes the oldest messages of a session that is too large, a few
-// of many at a time, and returns how many it removed.
-func DropFlashes(c *codec.Container) int { return c.DropFlashes(1 + len(c.Flashes())/16) }
+// of many at a time, and reports whether there were any.
+func (r *Result) DropFlashes() bool {
+	n := r.Content.DropFlashes(1 + len(r.Content.Flashes())/16)
+	r.Dropped += n
+	return n > 0
+}
 
 // cookies yields the values that the browser sent to a source.
 func (t *Txn) cookies(from *Source) iter.Seq[string] { return from.Cookie.Values(t.request.Header) }
