@@ -214,13 +214,13 @@ func (r *report) PeerShare(l *load) string {
 	return ""
 }
 
-// Has tells whether a variant was measured.
+// Has reports whether a variant was measured.
 func (r *report) Has(id string) bool {
 	v, err := findVariant(id)
 	return err == nil && r.Table.cells[v] != nil
 }
 
-// ProcessorTime tells whether processor time was measured, and not the wall's.
+// ProcessorTime reports whether processor time was measured, and not the wall's.
 func (r *report) ProcessorTime() bool { return hasProcessorTime }
 
 // LoadSessions is how many sessions the loads use.

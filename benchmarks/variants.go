@@ -66,7 +66,7 @@ func findVariant(id string) (*variant, error) {
 	return nil, fmt.Errorf("there is no variant %q", id)
 }
 
-// has tells whether a shape makes sense: there is none but untouched without a
+// has reports whether a shape makes sense: there is none but untouched without a
 // session.
 func (v *variant) has(s *shape) bool { return v.storage != "" || s.paths[0] == pathUntouched }
 
