@@ -205,14 +205,8 @@ func (s *Session) mount(c *gin.Context) {
 
 // leave ends the session's request.
 func (s *Session) leave(c *gin.Context) {
-	s.mu.Lock()
-	s.c, s.late = nil, true
-	used := s.txn != nil
-	s.mu.Unlock()
 	s.m.passes.remove(c)
-	if used {
-		s.log(c)
-	}
+	s.end(c)
 	for o := s.outer; o != nil; o = o.outer {
 		if o.m.contextKey == s.m.contextKey {
 			c.Set(s.m.contextKey, o) // it was hidden

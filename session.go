@@ -469,19 +469,20 @@ func (s *Session) read() {
 
 // change locks the session and loads it, to change it.
 func (s *Session) change() {
-	s.mu.Lock()
-	ready := false
-	defer func() {
-		if !ready { // a panic
-			s.mu.Unlock()
-		}
-	}()
-	s.await()
-	s.load()
+	s.read()
+	if s.busy {
+		ready := false
+		defer func() {
+			if !ready { // a panic
+				s.mu.Unlock()
+			}
+		}()
+		s.await()
+		ready = true
+	}
 	if s.asked.Load() {
 		s.asked.Store(false)
 	}
-	ready = true
 }
 
 // load reads the session at the first use.
@@ -644,10 +645,15 @@ func (s *Session) close() {
 	s.txn.Close()
 }
 
-// log writes the lines of the request. The session is not locked meanwhile: the
-// logger may be the app's own.
-func (s *Session) log(c *gin.Context) {
+// end ends the session's request and writes its lines of the log. The session is
+// not locked meanwhile: the logger may be the app's own.
+func (s *Session) end(c *gin.Context) {
 	s.mu.Lock()
+	s.c, s.late = nil, true
+	if s.txn == nil {
+		s.mu.Unlock()
+		return
+	}
 	trace, sent := s.txn.Trace(), s.txn.SendsCookie()
 	var entry sessionlog.Entry
 	if trace != nil {

@@ -82,11 +82,8 @@ func (a Attributes) String() string {
 func (k *Cookie) Values(h http.Header) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range h["Cookie"] {
-			for line != "" {
-				var pair string
-				pair, line, _ = strings.Cut(line, ";")
-				name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
-				if name == k.Name && !yield(value) {
+			for value, rest, ok := k.cut(line); ok; value, rest, ok = k.cut(rest) {
+				if !yield(value) {
 					return
 				}
 			}
@@ -94,12 +91,41 @@ func (k *Cookie) Values(h http.Header) iter.Seq[string] {
 	}
 }
 
+// First returns the value of the first cookie of this name, and how many there
+// are.
+func (k *Cookie) First(h http.Header) (first string, n int) {
+	for _, line := range h["Cookie"] {
+		for value, rest, ok := k.cut(line); ok; value, rest, ok = k.cut(rest) {
+			if n++; n == 1 {
+				first = value
+			}
+		}
+	}
+	return first, n
+}
+
+// cut returns the value of the first cookie of this name in a Cookie line, and
+// the rest of the line.
+func (k *Cookie) cut(line string) (value, rest string, ok bool) {
+	for line != "" {
+		pair := line
+		if i := strings.IndexByte(line, ';'); i < 0 {
+			line = ""
+		} else {
+			pair, line = line[:i], line[i+1:]
+		}
+		pair = textproto.TrimString(pair)
+		if value, ok := strings.CutPrefix(pair, k.Name); ok && (value == "" || value[0] == '=') {
+			return strings.TrimPrefix(value, "="), line, true
+		}
+	}
+	return "", "", false
+}
+
 // Came reports whether the request has a cookie of this name.
 func (k *Cookie) Came(h http.Header) bool {
-	for range k.Values(h) {
-		return true
-	}
-	return false
+	_, n := k.First(h)
+	return n > 0
 }
 
 // IsSet reports whether the response has a Set-Cookie line of this name.

@@ -49,46 +49,48 @@ func NewSealed(policy txn.Policy, k cookie.Cookie, secrets []string) (*Sealed, e
 
 // Rank implements [txn.Storage].
 func (k *Sealed) Rank(value string) (time.Time, error) {
-	found, err := k.open(value)
-	return found.Since, err
+	var content codec.Container
+	age, err := k.open(value, &content)
+	return content.Created.Add(age), err
 }
 
 // Load implements [txn.Storage].
-func (k *Sealed) Load(_ context.Context, value string) (txn.Found, error) {
-	found, err := k.open(value)
-	if err == nil && k.policy.Expired(&found.Content) {
-		return txn.Found{}, sessionerr.ErrExpired
+func (k *Sealed) Load(_ context.Context, value string, into *txn.Image) (since time.Time, err error) {
+	age, err := k.open(value, &into.Content)
+	if err == nil && k.policy.Expired(&into.Content) {
+		err = sessionerr.ErrExpired
 	}
-	return found, err
+	return into.Content.Created.Add(age), err
 }
 
-func (k *Sealed) open(value string) (txn.Found, error) {
+// open fills in the content that a cookie's value seals, and returns how long
+// after its creation it was written.
+func (k *Sealed) open(value string, into *codec.Container) (age time.Duration, err error) {
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
-		return txn.Found{}, sessionerr.ErrForm
+		return 0, sessionerr.ErrForm
 	}
 	plaintext, _, err := k.sealer.Open(box[len(box):], box, k.bound)
 	if err != nil {
-		return txn.Found{}, sessionerr.ErrSeal
+		return 0, sessionerr.ErrSeal
 	}
 	age, container, ok := cutAge(string(plaintext))
 	if !ok {
-		return txn.Found{}, sessionerr.ErrContent
+		return 0, sessionerr.ErrContent
 	}
-	content, err := codec.Parse(container)
-	if err != nil {
-		return txn.Found{}, sessionerr.ErrContent
+	if *into, err = codec.Parse(container); err != nil {
+		return 0, sessionerr.ErrContent
 	}
-	return txn.Found{Content: content, Since: content.Created.Add(age)}, nil
+	return age, nil
 }
 
 // aged begins a plaintext that says how long after its creation the session was
 // written, which tells the newer of two cookies of one session. The milliseconds
 // follow as a uvarint, and then the container, which begins with another byte. A
-// session that was written within a millisecond of its creation is the container
-// alone.
+// session that begins with this cookie, or was written within a millisecond of
+// its creation, is the container alone.
 const aged = 0x20
 
 func appendAge(dst []byte, created time.Time) []byte {
@@ -110,45 +112,44 @@ func cutAge(plaintext string) (age time.Duration, container string, ok bool) {
 }
 
 // Commit implements [txn.Storage].
-func (k *Sealed) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
-	return commit(&k.cookie, w, func(c codec.Container, buf []byte) (codec.Container, []byte, error) {
+func (k *Sealed) Commit(_ context.Context, w *txn.Work, r *txn.Result) error {
+	return commit(&k.cookie, w, r, func(c *codec.Container, buf []byte) ([]byte, error) {
 		c.Expires = k.policy.Expiry(c.Created)
-		plaintext := c.Append(appendAge(buf, c.Created))
+		if w.Place == txn.Stored && w.Intent == txn.Save {
+			buf = appendAge(buf, c.Created)
+		}
+		plaintext := c.Append(buf)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
-		return c, seal.AppendText(box[len(box):], box), nil
+		return seal.AppendText(box[len(box):], box), nil
 	})
 }
 
-// commit returns the Set-Cookie line for a session that lives in its cookie, or
+// commit makes the Set-Cookie line for a session that lives in its cookie, or
 // none if it is empty. The oldest messages that the cookie has no room for are
 // dropped. The encoder sets the times of the content; it may use buf.
-func commit(k *cookie.Cookie, w *txn.Work, encode func(c codec.Container, buf []byte) (codec.Container, []byte, error)) (txn.Result, error) {
-	r := txn.Result{Content: w.Content}
+func commit(k *cookie.Cookie, w *txn.Work, r *txn.Result, encode func(c *codec.Container, buf []byte) ([]byte, error)) error {
+	r.Content = w.Content
 	empty := r.Content.Empty()
 	if w.Late && (!empty || w.Place == txn.Stored || w.Intent == txn.Destroy) {
-		return txn.Result{}, sessionerr.ErrTooLate
+		return sessionerr.ErrTooLate
 	}
 	if empty {
-		return r, nil
+		return nil
 	}
-	r.At, r.Place = w.At, txn.Stored
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
-	for {
-		content, text, err := encode(r.Content, buf[:0])
+	for !r.Content.Empty() {
+		text, err := encode(&r.Content, buf[:0])
 		if err == nil {
-			r.Content = content
 			r.Line, err = k.Set(text, txn.MaxAge(&r.Content, r.Content.Expires))
 		}
-		if !errors.Is(err, sessionerr.ErrTooLarge) {
-			r.Size = len(r.Line)
-			return r, err
+		if err == nil {
+			r.At, r.Place, r.Size = w.At, txn.Stored, len(r.Line)
+			return nil
 		}
-		if !r.DropFlashes() {
-			return txn.Result{}, err
-		}
-		if r.Content.Empty() {
-			return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
+		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
+			return err
 		}
 	}
+	return nil
 }

@@ -40,29 +40,30 @@ func (k *Flask) Rank(value string) (time.Time, error) {
 }
 
 // Load implements [txn.Storage].
-func (k *Flask) Load(_ context.Context, value string) (txn.Found, error) {
+func (k *Flask) Load(_ context.Context, value string, into *txn.Image) (since time.Time, err error) {
 	text, signed, err := k.signer.Open(value, time.Now(), k.policy.Lifetime)
 	if errors.Is(err, flask.ErrExpired) {
-		return txn.Found{}, sessionerr.ErrExpired
+		return since, sessionerr.ErrExpired
 	}
 	if err != nil {
-		return txn.Found{}, fmt.Errorf("%w: %w", sessionerr.ErrInvalid, err)
+		return since, fmt.Errorf("%w: %w", sessionerr.ErrInvalid, err)
 	}
 	parsed, err := flask.Parse(text)
 	if err != nil {
-		return txn.Found{}, sessionerr.ErrContent
+		return since, sessionerr.ErrContent
 	}
-	content := codec.Container{
-		Created: signed, // of the last write; Flask keeps no other time
-		Expires: signed.Add(k.policy.Lifetime),
+	into.Content = codec.Container{
+		Created:   signed, // of the last write; Flask keeps no other time
+		Expires:   signed.Add(k.policy.Lifetime),
+		Permanent: flask.True(parsed.Permanent),
 	}
-	content.Fill(parsed.Entries, parsed.Flashes)
-	content.Permanent = flask.True(parsed.Permanent)
-	return txn.Found{Content: content, At: txn.Locator{Note: parsed.Permanent}, Since: signed}, nil
+	into.Content.Fill(parsed.Entries, parsed.Flashes)
+	into.At.Note = parsed.Permanent
+	return signed, nil
 }
 
 // Commit implements [txn.Storage].
-func (k *Flask) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
+func (k *Flask) Commit(_ context.Context, w *txn.Work, r *txn.Result) error {
 	permanent := w.At.Note // as it was spelled
 	if w.Intent == txn.Destroy || w.Journal.Cleared() {
 		permanent = ""
@@ -70,22 +71,22 @@ func (k *Flask) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
 	if w.Content.Permanent != flask.True(permanent) {
 		permanent = strconv.FormatBool(w.Content.Permanent)
 	}
-	r, err := commit(&k.cookie, w, func(c codec.Container, _ []byte) (codec.Container, []byte, error) {
+	err := commit(&k.cookie, w, r, func(c *codec.Container, _ []byte) ([]byte, error) {
 		now := time.Now()
 		c.Created, c.Expires = now, now.Add(k.policy.Lifetime)
 		session := flask.Session{Entries: c.Entries(), Flashes: c.Flashes(), Permanent: permanent}
 		text, err := session.Dump()
 		if err != nil {
-			return c, nil, fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
+			return nil, fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
 		}
 		value, err := k.signer.Sign(text, now)
 		if err != nil {
-			return c, nil, fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
+			return nil, fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 		}
-		return c, []byte(value), nil
+		return []byte(value), nil
 	})
 	if r.Place == txn.Stored {
 		r.At.Note = permanent
 	}
-	return r, err
+	return err
 }

@@ -7,49 +7,50 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 	"github.com/ginsession/ginsession/internal/txn"
 )
 
 // Commit implements [txn.Storage]. It is the table of the package's comment.
-func (v *Storage) Commit(ctx context.Context, w *txn.Work) (txn.Result, error) {
+func (v *Storage) Commit(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	ctx = context.WithoutCancel(ctx)
+	r.Content = w.Content
 	switch {
 	case w.Intent == txn.Destroy:
 		if err := v.endAll(ctx, w); err != nil {
-			return txn.Result{}, err
+			return err
 		}
-		return v.create(ctx, &w.Content, w.Late)
+		return v.create(ctx, w, r)
 	case w.Place == txn.Nowhere, w.Place == txn.Ended && w.Intent == txn.Renew:
-		return v.create(ctx, &w.Content, w.Late)
+		return v.create(ctx, w, r)
 	case w.Place == txn.Ended:
-		return txn.Result{}, sessionerr.ErrEnded
+		return sessionerr.ErrEnded
 	case w.Intent == txn.Renew:
-		return v.renew(ctx, w)
+		return v.renew(ctx, w, r)
 	default:
-		return v.change(ctx, w)
+		return v.change(ctx, w, r)
 	}
 }
 
-// create stores a content under a new id, unless it is empty.
-func (v *Storage) create(ctx context.Context, content *codec.Container, late bool) (txn.Result, error) {
-	r := txn.Result{Content: *content}
-	if content.Empty() {
-		return r, nil
+// create stores r.Content under a new id, unless it is empty.
+func (v *Storage) create(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	if r.Content.Empty() {
+		return nil
 	}
-	if late {
-		return txn.Result{}, sessionerr.ErrTooLate
+	if w.Late {
+		return sessionerr.ErrTooLate
 	}
-	r.At, r.Place = newLocator(), txn.Stored
-	if err := v.save(ctx, &r.At, &r); err != nil {
-		return txn.Result{}, err
+	newLocator(&r.At)
+	if err := v.save(ctx, r); err != nil {
+		return err
 	}
 	if r.Content.Empty() { // nothing but messages, and no room for them
 		_ = v.store.Delete(ctx, r.At.Name)
-		return txn.Result{Content: r.Content, Dropped: r.Dropped}, nil
+		r.At = txn.Locator{}
+		return nil
 	}
-	return v.tell(&r)
+	r.Place = txn.Stored
+	return v.tell(r)
 }
 
 // change saves over the record that was loaded. On a conflict, what the request
@@ -57,68 +58,68 @@ func (v *Storage) create(ctx context.Context, content *codec.Container, late boo
 // nothing, this is an idle-timeout refresh, which is tried once. After an earlier
 // commit the version is not known: a save without one could bring back a session
 // that has ended since.
-func (v *Storage) change(ctx context.Context, w *txn.Work) (txn.Result, error) {
-	r := txn.Result{Content: w.Content, At: w.At, Place: txn.Stored}
+func (v *Storage) change(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	r.At, r.Place = w.At, txn.Stored
 	if !w.Journal.Any() && w.At.Version != nil {
-		err := v.saveWhole(ctx, &r.At, &r)
-		return r, err
+		return v.saveWhole(ctx, r)
 	}
-	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, &r.At, &r) }, func() error { return v.replay(ctx, w, &r.At, &r) })
+	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, r) }, func() error { return v.replay(ctx, w, &r.At, r) })
 	if err != nil {
-		return txn.Result{}, err
+		r.Place = txn.Nowhere
+		return err
 	}
 	told, want := r.At.Told, txn.TellPermanent(r.Content.Permanent)
 	switch {
 	case r.Content.Empty():
 		r.At.Told = txn.ToldToDrop // a cookie that leads to nothing does no harm
-		return r, nil
+		return nil
 	case told == want && (!isReseal(r.At) || w.Late):
-		return r, nil
+		return nil
 	case w.Late && told == txn.ToldNothing && !w.Journal.SetsPermanent():
-		return r, nil
+		return nil
 	case w.Late: // all that the request did is stored, but the browser does not know
-		return r, sessionerr.ErrTooLate
+		return sessionerr.ErrTooLate
 	}
-	return v.tell(&r)
+	return v.tell(r)
 }
 
 // renew stores the session under a new id and then replaces the old record by a
 // tombstone, in this order, so that nothing is lost if the second step fails.
 // The browser gets the new id only once the old record bears this very
 // tombstone.
-func (v *Storage) renew(ctx context.Context, w *txn.Work) (txn.Result, error) {
+func (v *Storage) renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	if w.Late {
-		return txn.Result{}, sessionerr.ErrTooLate
+		return sessionerr.ErrTooLate
 	}
 	old := w.At
-	r := txn.Result{Content: w.Content, Place: txn.Stored}
-	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, &r) }, func() error {
-		err := v.replay(ctx, w, &old, &r) // what others have changed moves, too
+	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, r) }, func() error {
+		err := v.replay(ctx, w, &old, r) // what others have changed moves, too
 		r.Content.Created = w.Content.Created
 		return err
 	})
 	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
-		content := v.policy.Fresh()
-		content.Created = w.Content.Created
-		if err := w.Journal.Replay(&content, &w.Content); err != nil {
-			return txn.Result{}, err
+		*r = txn.Result{Image: txn.Image{Content: v.policy.Fresh()}}
+		r.Content.Created = w.Content.Created
+		if err := w.Journal.Replay(&r.Content, &w.Content); err != nil {
+			return err
 		}
-		return v.create(ctx, &content, w.Late)
+		return v.create(ctx, w, r)
 	}
 	if err != nil {
-		return txn.Result{}, err
+		return err
 	}
+	r.Place = txn.Stored
 	if r.Content.Empty() {
 		r.At.Told = txn.ToldToDrop
-		return r, nil
+		return nil
 	}
-	return v.tell(&r)
+	return v.tell(r)
 }
 
 // move is one attempt of [Storage.renew].
 func (v *Storage) move(ctx context.Context, old *txn.Locator, r *txn.Result) error {
-	r.At = newLocator()
-	if err := v.save(ctx, &r.At, r); err != nil {
+	newLocator(&r.At)
+	if err := v.save(ctx, r); err != nil {
 		return err
 	}
 	err := v.bury(ctx, old, r.At.ID)
@@ -150,10 +151,12 @@ const maxRenewals = 32
 func (v *Storage) end(ctx context.Context, at txn.Locator) error {
 	for range maxRenewals {
 		if next := successor(at); next != "" {
-			at = locate(next)
+			locate(&at, next)
 		}
 		err := v.contend(ctx, &at, func() error { return v.bury(ctx, &at, "") }, func() error {
-			_, err := v.fetch(ctx, &at)
+			there := txn.Image{At: at}
+			err := v.fetch(ctx, &there)
+			at = there.At
 			return err
 		})
 		if err != nil && sessionerr.Rejection(err) == nil {
@@ -195,55 +198,57 @@ func (v *Storage) bury(ctx context.Context, at *txn.Locator, next string) error 
 	return unknown
 }
 
-// save stores r.Content at a locator. The oldest messages that the record has no
+// save stores the image of a result. The oldest messages that the record has no
 // room for are dropped.
-func (v *Storage) save(ctx context.Context, at *txn.Locator, r *txn.Result) error {
+func (v *Storage) save(ctx context.Context, r *txn.Result) error {
 	for {
-		err := v.saveWhole(ctx, at, r)
+		err := v.saveWhole(ctx, r)
 		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
 			return err
 		}
 	}
 }
 
-// saveWhole stores r.Content at a locator. An emptied session stays for a moment:
+// saveWhole stores the image of a result. An emptied session stays for a moment:
 // a parallel request may have something to add to it.
-func (v *Storage) saveWhole(ctx context.Context, at *txn.Locator, r *txn.Result) error {
+func (v *Storage) saveWhole(ctx context.Context, r *txn.Result) error {
 	r.Content.Expires = v.policy.Expiry(r.Content.Created)
 	keep := r.Content.Expires
 	if r.Content.Empty() {
 		keep = time.Now().Add(txn.TombstoneLife)
 	}
-	data := v.sealContent(at, &r.Content)
+	data := v.sealContent(&r.At, &r.Content)
 	r.Size = len(data)
-	err := v.put(ctx, at, data, keep)
+	err := v.put(ctx, &r.At, data, keep)
 	if err == nil {
-		at.Version = nil // only a load knows the new one
+		r.At.Version = nil // only a load knows the new one
 	}
 	return err
 }
 
-// replay applies what the request did to the newest version of the record. If
-// the record is gone, is no longer ours or bears a tombstone, the session has
-// ended: a copy of what was there is never stored again.
+// replay makes the content of a result what the request did, applied to the
+// newest version of a record. If the record is gone, is no longer ours or bears a
+// tombstone, the session has ended: a copy of what was there is never stored
+// again.
 func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *txn.Result) error {
-	newest, err := v.fetch(ctx, at)
+	newest := txn.Image{At: *at}
+	err := v.fetch(ctx, &newest)
+	*at = newest.At
 	if sessionerr.Rejection(err) != nil {
 		return sessionerr.ErrEnded
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.Journal.Replay(&newest, &w.Content); err != nil {
+	if err := w.Journal.Replay(&newest.Content, &w.Content); err != nil {
 		return err
 	}
-	r.Content, r.Dropped = newest, 0
+	r.Content, r.Dropped = newest.Content, 0
 	return nil
 }
 
 // tell completes a result by the cookie that leads to it.
-func (v *Storage) tell(r *txn.Result) (txn.Result, error) {
-	line, err := v.line(&r.At, &r.Content)
-	r.Line = line
-	return *r, err
+func (v *Storage) tell(r *txn.Result) (err error) {
+	r.Line, err = v.line(&r.At, &r.Content)
+	return err
 }

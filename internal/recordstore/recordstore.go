@@ -113,60 +113,59 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // Rank implements [txn.Storage].
 func (v *Storage) Rank(value string) (time.Time, error) {
-	_, err := v.openID(value)
-	return time.Time{}, err
+	return time.Time{}, v.openID(value, new(txn.Locator))
 }
 
 // Load implements [txn.Storage].
-func (v *Storage) Load(ctx context.Context, value string) (txn.Found, error) {
-	at, err := v.openID(value)
-	if err != nil {
-		return txn.Found{}, err
+func (v *Storage) Load(ctx context.Context, value string, into *txn.Image) (since time.Time, err error) {
+	if err := v.openID(value, &into.At); err != nil {
+		return since, err
 	}
-	content, err := v.fetch(context.WithoutCancel(ctx), &at)
-	if errors.Is(err, sessionerr.ErrEnded) {
-		return txn.Found{At: at}, sessionerr.ErrOver
+	err = v.fetch(context.WithoutCancel(ctx), into)
+	switch {
+	case errors.Is(err, sessionerr.ErrEnded):
+		return since, sessionerr.ErrOver
+	case err != nil:
+		*into = txn.Image{}
 	}
-	if err != nil {
-		return txn.Found{}, err
-	}
-	return txn.Found{Content: content, At: at, Since: content.Created}, nil
+	return into.Content.Created, err
 }
 
-// openID returns the locator that a cookie's value stands for.
-func (v *Storage) openID(value string) (txn.Locator, error) {
+// openID fills in the locator that a cookie's value stands for.
+func (v *Storage) openID(value string, at *txn.Locator) error {
 	if len(value) != seal.TextLen(idSize) && len(value) != seal.TextLen(idSize+1) { // before it is decoded
-		return txn.Locator{}, sessionerr.ErrForm
+		return sessionerr.ErrForm
 	}
 	buf := scratches.Get().(*scratch) // not for as long as the store takes
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
 	if err != nil {
-		return txn.Locator{}, sessionerr.ErrForm
+		return sessionerr.ErrForm
 	}
 	plaintext, current, err := v.ids.Open(box[len(box):], box, v.boundID)
 	if err != nil {
-		return txn.Locator{}, sessionerr.ErrSeal
+		return sessionerr.ErrSeal
 	}
-	at := locate(string(plaintext[:idSize]))
+	locate(at, string(plaintext[:idSize]))
 	if len(plaintext) > idSize {
 		at.Told = txn.TellPermanent(plaintext[idSize] == saysPersistent)
 	}
 	if !current {
 		at.Note = reseal
 	}
-	return at, nil
+	return nil
 }
 
-// fetch reads the record at a locator and notes its version there. At a
-// tombstone it returns ErrEnded and notes the successor.
-func (v *Storage) fetch(ctx context.Context, at *txn.Locator) (codec.Container, error) {
+// fetch reads the record at a locator, with its version. At a tombstone it
+// returns ErrEnded and notes the successor.
+func (v *Storage) fetch(ctx context.Context, image *txn.Image) error {
+	at := &image.At
 	record, err := v.store.Load(ctx, at.Name)
 	if errors.Is(err, sessionerr.ErrNotFound) {
-		return codec.Container{}, sessionerr.ErrGone
+		return sessionerr.ErrGone
 	}
 	if err != nil {
-		return codec.Container{}, sessionerr.Unavailable(err)
+		return sessionerr.Unavailable(err)
 	}
 	at.Version = record.Version
 	buf := scratches.Get().(*scratch)
@@ -174,24 +173,23 @@ func (v *Storage) fetch(ctx context.Context, at *txn.Locator) (codec.Container, 
 	bound := v.appendBound(buf[:0], at)
 	plaintext, _, err := v.records.Open(bound[len(bound):], record.Data, bound)
 	if err != nil {
-		return codec.Container{}, sessionerr.ErrRecord
+		return sessionerr.ErrRecord
 	}
 	text := string(plaintext)
 	if isTombstone(text) {
 		at.Note = text[len(tombstone):]
-		return codec.Container{}, sessionerr.ErrEnded
+		return sessionerr.ErrEnded
 	}
-	content, err := codec.Parse(text)
-	if err != nil {
-		return codec.Container{}, sessionerr.ErrRecord
+	if image.Content, err = codec.Parse(text); err != nil {
+		return sessionerr.ErrRecord
 	}
-	if v.policy.Expired(&content) {
-		return codec.Container{}, sessionerr.ErrExpired
+	if v.policy.Expired(&image.Content) {
+		return sessionerr.ErrExpired
 	}
-	if content.Empty() {
+	if image.Content.Empty() {
 		at.Told = txn.ToldToDrop
 	}
-	return content, nil
+	return nil
 }
 
 func isTombstone(plaintext string) bool {
@@ -251,13 +249,15 @@ func (v *Storage) line(at *txn.Locator, content *codec.Container) (string, error
 	return v.cookie.Set(seal.AppendText(box[len(box):], box), txn.MaxAge(content, content.Created.Add(v.policy.Lifetime)))
 }
 
-func newLocator() txn.Locator {
+// newLocator makes at that of a new session.
+func newLocator(at *txn.Locator) {
 	id := make([]byte, idSize)
 	_, _ = rand.Read(id) // never fails: it ends the program instead
-	return locate(string(id))
+	locate(at, string(id))
 }
 
-func locate(id string) txn.Locator {
+// locate makes at the locator of the session with an id.
+func locate(at *txn.Locator, id string) {
 	sum := sha256.Sum256([]byte(id))
-	return txn.Locator{ID: id, Name: string(base64.RawURLEncoding.AppendEncode(make([]byte, 0, nameSize), sum[:]))}
+	*at = txn.Locator{ID: id, Name: string(base64.RawURLEncoding.AppendEncode(make([]byte, 0, nameSize), sum[:]))}
 }

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/ginsession/ginsession/internal/sessionerr"
@@ -93,10 +94,12 @@ func (t *Txn) tryCommit(h http.Header) error {
 
 // store hands the work to the storage.
 func (t *Txn) store() error {
-	result, err := t.hand()
+	result := results.Get().(*Result)
+	defer results.Put(result)
+	err := t.hand(result)
 	switch {
 	case err == nil, errors.Is(err, sessionerr.ErrLate) && result.Place == Stored:
-		t.install(&result)
+		t.install(result)
 	case errors.Is(err, sessionerr.ErrEnded):
 		t.drop()
 	case errors.Is(err, sessionerr.ErrUnavailable):
@@ -108,17 +111,23 @@ func (t *Txn) store() error {
 // refresh notes that the session is in use. The request has changed nothing, so a
 // failure is no reason to fail its page.
 func (t *Txn) refresh() {
-	result, err := t.hand()
-	if err == nil {
-		t.install(&result)
+	result := results.Get().(*Result)
+	defer results.Put(result)
+	if t.hand(result) == nil {
+		t.install(result)
 	}
 }
 
-func (t *Txn) hand() (Result, error) {
+// results are not needed any longer than a commit takes. As variables each
+// would be allocated, and as values each would be copied several times.
+var results = sync.Pool{New: func() any { return new(Result) }}
+
+func (t *Txn) hand(r *Result) error {
+	*r = Result{}
 	start, known := t.ask()
-	result, err := t.config.Storage.Commit(t.request.Context(), &t.work)
+	err := t.config.Storage.Commit(t.request.Context(), &t.work, r)
 	t.answered(start, known)
-	return result, err
+	return err
 }
 
 // install makes the outcome of a commit the state that the next one starts from.
@@ -138,7 +147,7 @@ func (t *Txn) install(r *Result) {
 	if t.work.Intent == Destroy {
 		t.work.Others = nil // they have ended
 	}
-	t.work.Content, t.work.At, t.work.Place, t.work.Intent = r.Content, r.At, r.Place, Save
+	t.work.Image, t.work.Place, t.work.Intent = r.Image, r.Place, Save
 	t.work.Journal.Reset()
 }
 
@@ -151,7 +160,7 @@ func (t *Txn) drop() {
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
-	t.work = Work{Content: t.config.Fresh(), Journal: t.work.Journal, Others: t.work.Others, Place: Ended, Late: t.work.Late}
+	t.work = Work{Image: Image{Content: t.config.Fresh()}, Journal: t.work.Journal, Others: t.work.Others, Place: Ended, Late: t.work.Late}
 	t.work.Journal.Reset()
 }
 

@@ -50,10 +50,7 @@ func (t *Txn) severalCame() bool {
 	if len(t.config.Cookie.Variants()) == 0 {
 		return false
 	}
-	n := 0
-	for range t.cookies(&t.config.Source) {
-		n++
-	}
+	_, n := t.config.Cookie.First(t.request.Header)
 	return n > 1
 }
 

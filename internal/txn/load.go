@@ -28,7 +28,7 @@ func (t *Txn) Load(entered time.Duration) {
 	loaded := false
 	defer func() {
 		if !loaded { // also if the store or the validator panics
-			t.work.Content = t.config.Fresh()
+			t.work.Image = Image{Content: t.config.Fresh()}
 		}
 	}()
 	if loaded = t.loadFrom(&t.config.Source, Loaded); loaded {
@@ -51,18 +51,14 @@ func Clock() time.Duration { return time.Since(epoch) }
 
 // loadFrom reports whether one of the cookies was accepted.
 func (t *Txn) loadFrom(from *Source, origin Origin) bool {
-	only, n := "", 0
-	for value := range t.cookies(from) {
-		if n++; n > 1 {
-			return t.loadSeveral(from, origin)
-		}
-		only = value
-	}
-	if n == 0 {
+	switch value, n := from.Cookie.First(t.request.Header); n {
+	case 0:
 		return false
+	case 1:
+		_, err := t.fetch(from, value, &t.work.Image)
+		return t.accept(err, origin)
 	}
-	found, err := t.fetch(from, only)
-	return t.accept(&found, err, origin)
+	return t.loadSeveral(from, origin)
 }
 
 // ranked is a cookie that opens, and the age that it states.
@@ -71,18 +67,25 @@ type ranked struct {
 	since time.Time
 }
 
+// found is a cookie that was loaded, and how old its session is.
+type found struct {
+	Image
+	since time.Time
+}
+
 // loadSeveral chooses by what costs little first: only a few of the cookies that
 // open are loaded.
 func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
-	var found []Found
+	var list []found
 	accept := func() bool {
-		slices.SortStableFunc(found, func(a, b Found) int { return b.Since.Compare(a.Since) })
-		for i := range found {
-			if t.accept(&found[i], nil, origin) {
+		slices.SortStableFunc(list, func(a, b found) int { return b.since.Compare(a.since) })
+		for i := range list {
+			t.work.Image = list[i].Image
+			if t.accept(nil, origin) {
 				t.work.At.Told = ToldNothing
-				for j := range found {
+				for j := range list {
 					if j != i {
-						t.endToo(found[j].At)
+						t.endToo(list[j].At)
 					}
 				}
 				return true
@@ -91,21 +94,23 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 				return false
 			}
 		}
-		found = nil
+		list = nil
 		return false
 	}
 	for i, r := range t.rank(from) {
 		if i == maxLoads {
 			break
 		}
-		f, err := t.fetch(from, r.value)
-		if err != nil {
-			if t.accept(&f, err, origin); t.broken != nil {
+		var f found
+		var err error
+		if f.since, err = t.fetch(from, r.value, &f.Image); err != nil {
+			t.work.Image = f.Image
+			if t.accept(err, origin); t.broken != nil {
 				return false
 			}
 			continue
 		}
-		found = append(found, f)
+		list = append(list, f)
 		if !r.since.IsZero() && accept() {
 			return true
 		}
@@ -119,7 +124,7 @@ func (t *Txn) rank(from *Source) []ranked {
 	var list []ranked
 	seen := map[string]bool{}
 	first, authenticated := "", 0
-	for value := range t.cookies(from) {
+	for value := range from.Cookie.Values(t.request.Header) {
 		if len(value) > cookie.MaxLine || seen[value] {
 			continue
 		}
@@ -144,29 +149,28 @@ func (t *Txn) rank(from *Source) []ranked {
 	return list
 }
 
-func (t *Txn) fetch(from *Source, value string) (found Found, err error) {
+func (t *Txn) fetch(from *Source, value string, into *Image) (since time.Time, err error) {
 	if len(value) > cookie.MaxLine { // before it is decoded
-		return Found{}, sessionerr.ErrForm
+		return since, sessionerr.ErrForm
 	}
 	start, known := t.ask()
-	found, err = from.Storage.Load(t.request.Context(), value)
+	since, err = from.Storage.Load(t.request.Context(), value, into)
 	t.answered(start, known)
-	return found, err
+	return since, err
 }
 
-// accept makes a loaded session that of the request, if the storage and the
-// validator accept it. If they do not, it notes why, and nothing of that session
-// is left but where it is: a log-out ends it all the same.
-func (t *Txn) accept(found *Found, err error, origin Origin) bool {
+// accept makes the session that was loaded that of the request, if the storage
+// and the validator accept it. If they do not, it notes why, and nothing of that
+// session is left but where it is: a log-out ends it all the same.
+func (t *Txn) accept(err error, origin Origin) bool {
 	if err == nil {
-		err = t.validate(found)
+		err = t.validate()
 	}
 	if err == nil {
-		t.work.Content, t.work.At = found.Content, found.At
 		if origin == Loaded {
 			t.work.Place = Stored
 		}
-		if !found.Content.Empty() {
+		if !t.work.Content.Empty() {
 			t.origin = origin
 		} else if origin == Imported {
 			t.importSpent = true
@@ -175,8 +179,9 @@ func (t *Txn) accept(found *Found, err error, origin Origin) bool {
 		return true
 	}
 	if origin == Loaded {
-		t.endToo(found.At)
+		t.endToo(t.work.At)
 	}
+	t.work.Image = Image{}
 	why := sessionerr.Rejection(err)
 	switch {
 	case origin == Imported && why != nil && !errors.Is(why, sessionerr.ErrRevoked): // a cookie of another app's
@@ -208,12 +213,12 @@ func (t *Txn) reject(why, detail error) {
 
 // validate asks the app whether a session still counts. Until it has said so,
 // the outcome is unknown, and nothing of the session shows: also if it panics.
-func (t *Txn) validate(found *Found) error {
-	if t.config.Validate == nil || found.Content.Empty() {
+func (t *Txn) validate() error {
+	if t.config.Validate == nil || t.work.Content.Empty() {
 		return nil
 	}
 	view := &Txn{config: t.config, request: t.request, readOnly: true, origin: Loaded}
-	view.work = Work{Content: found.Content.Clone(), At: found.At, Place: Stored}
+	view.work = Work{Image: Image{Content: t.work.Content.Clone(), At: t.work.At}, Place: Stored}
 	var valid bool
 	var err error
 	failed := t.err
@@ -238,7 +243,7 @@ func (t *Txn) importCame() bool {
 		if i == maxLoads {
 			break
 		}
-		if _, err := t.config.Import.Storage.Load(t.request.Context(), r.value); err == nil {
+		if _, err := t.config.Import.Storage.Load(t.request.Context(), r.value, new(Image)); err == nil {
 			return true
 		}
 	}

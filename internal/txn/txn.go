@@ -10,7 +10,6 @@ package txn
 
 import (
 	"context"
-	"iter"
 	"net/http"
 	"time"
 
@@ -85,19 +84,17 @@ type Locator struct {
 	Told    Told
 }
 
-// Found is the session that a cookie's value stands for.
-type Found struct {
+// Image is a session as a storage keeps it: what it holds, and where it is.
+type Image struct {
 	Content codec.Container
 	At      Locator
-	Since   time.Time // when it began or was last written, the later
 }
 
 // Work is what a storage gets to commit. It is not to be changed.
 type Work struct {
-	Content codec.Container // as the request sees it
+	Image                   // as the request sees it
 	Journal journal.Journal // what the request did
-	At      Locator
-	Others  *Others // more sessions that a [Destroy] ends, or nil
+	Others  *Others         // more sessions that a [Destroy] ends, or nil
 	Place   Place
 	Intent  Intent
 	Late    bool // the headers have left: no cookie can be sent
@@ -111,8 +108,7 @@ type Others struct {
 
 // Result is what a commit has done.
 type Result struct {
-	Content codec.Container // as it is stored now
-	At      Locator
+	Image   // as it is stored now
 	Place   Place
 	Line    string // the Set-Cookie line that the browser needs, or ""
 	Size    int    // of the record or the line, in bytes
@@ -128,16 +124,17 @@ type Storage interface {
 	// the zero time if only Load can tell how old it is.
 	Rank(value string) (since time.Time, err error)
 
-	// Load returns the session that a cookie's value stands for. The errors of
-	// [sessionerr.Rejection] refuse the cookie; after all others the outcome is
-	// unknown. With ErrOver the locator is that of the tombstone.
-	Load(ctx context.Context, value string) (Found, error)
+	// Load fills in the session that a cookie's value stands for, which is zero
+	// before, and returns when it began or was last written, the later. The
+	// errors of [sessionerr.Rejection] refuse the cookie; after all others the
+	// outcome is unknown. With ErrOver the locator is that of the tombstone.
+	Load(ctx context.Context, value string, into *Image) (since time.Time, err error)
 
-	// Commit persists the work. After ErrEnded it is dropped; after
-	// ErrUnavailable the outcome is unknown; after ErrLate the result says what
-	// was stored although no cookie can be sent; after all other errors nothing
-	// has changed.
-	Commit(ctx context.Context, w *Work) (Result, error)
+	// Commit persists the work and fills in the result, which is zero before.
+	// After ErrEnded the work is dropped; after ErrUnavailable the outcome is
+	// unknown; after ErrLate a result with [Stored] is what was stored although
+	// no cookie can be sent; after all other errors nothing has changed.
+	Commit(ctx context.Context, w *Work, r *Result) error
 }
 
 // Source is where sessions come from, and under which cookie.
@@ -293,9 +290,6 @@ func (r *Result) DropFlashes() bool {
 	r.Dropped += n
 	return n > 0
 }
-
-// cookies yields the values that the browser sent to a source.
-func (t *Txn) cookies(from *Source) iter.Seq[string] { return from.Cookie.Values(t.request.Header) }
 
 // ask precedes a call of the storage, and answered follows it. In between, and for
 // good if the storage panics, the outcome is unknown.
