@@ -198,7 +198,7 @@ type ownKeys struct{}
 
 func (s *Session) mount(c *gin.Context) {
 	c.Set(s.m.contextKey, s)
-	if s.m.contextKey != any(Key) {
+	if !s.m.commonKey {
 		c.Set(ownKeys{}, s)
 	}
 }

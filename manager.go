@@ -25,6 +25,7 @@ type manager struct {
 	txn        txn.Config
 	response   response.Config
 	contextKey any  // in an interface once and not in each request
+	commonKey  bool // it is Key
 	flaskForm  bool // times are encoded as Flask does
 	logger     *slog.Logger
 	unlogged   bool // WithLogger(nil)
@@ -36,6 +37,7 @@ type manager struct {
 func newManager(c *config) (*manager, error) {
 	m := &manager{
 		contextKey: c.ContextKey,
+		commonKey:  c.ContextKey == Key,
 		flaskForm:  c.Flask,
 		logger:     c.logger,
 		unlogged:   c.unlogged,

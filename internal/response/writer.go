@@ -59,8 +59,8 @@ type Writer struct {
 	aside  http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
 
 	stage       stage
-	bodyRefused bool // a part of the body, for the status has none
-	status      int  // set by the handler while the response is held, or 0
+	bodyRefused bool  // a part of the body, for the status has none
+	status      int32 // set by the handler while the response is held, or 0
 	body        *bytes.Buffer
 
 	err error // why the response was replaced
@@ -193,7 +193,7 @@ func (w *Writer) open() {
 	begun := w.stage == written
 	w.stage = passing
 	if w.status != 0 {
-		w.ResponseWriter.WriteHeader(w.status)
+		w.ResponseWriter.WriteHeader(int(w.status))
 	}
 	h := w.ResponseWriter.Header()
 	if w.bodyRefused {
@@ -389,7 +389,7 @@ func (w *Writer) WriteHeader(code int) {
 	case w.stage == passing:
 		w.ResponseWriter.WriteHeader(code)
 	case w.stage == holding && code > 0:
-		w.status = code
+		w.status = int32(code) //nolint:gosec // three digits
 	}
 }
 
@@ -406,7 +406,7 @@ func (w *Writer) WriteHeaderNow() {
 // Status implements [gin.ResponseWriter].
 func (w *Writer) Status() int {
 	if w.held() && w.status != 0 {
-		return w.status
+		return int(w.status)
 	}
 	return w.ResponseWriter.Status()
 }

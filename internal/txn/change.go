@@ -51,7 +51,9 @@ func (t *Txn) Clear() {
 
 // Renew gives the session a new id and a new lifetime with the next commit.
 func (t *Txn) Renew() {
-	t.work.Content.Created, t.work.Content.Expires = time.Now(), time.Time{}
+	if t.origin != Fresh || t.work.Place != Nowhere { // otherwise it begins with this request
+		t.work.Content.Created, t.work.Content.Expires = time.Now(), time.Time{}
+	}
 	t.work.Intent = max(t.work.Intent, Renew)
 	t.changed()
 }

@@ -19,9 +19,9 @@ func (t *Txn) Headers(h http.Header) {
 	if t.setCookie == "" && t.sentCookie == "" && !t.importSpent {
 		return
 	}
-	before := len(h["Set-Cookie"])
+	adds := t.setCookie != ""
 	if t.importSpent && (t.config.Cookie.Name != t.config.Import.Cookie.Name || t.setCookie == "") {
-		addLine(h, t.config.Import.Cookie.Expire())
+		adds = addLine(h, t.config.Import.Cookie.Expire()) || adds
 	}
 	if t.setCookie != "" && t.severalCame() {
 		for _, line := range t.config.Cookie.Variants() {
@@ -29,7 +29,7 @@ func (t *Txn) Headers(h http.Header) {
 		}
 	}
 	t.writeCookie(h)
-	if (t.setCookie != "" || len(h["Set-Cookie"]) > before) && len(h["Cache-Control"]) == 0 {
+	if adds && len(h["Cache-Control"]) == 0 {
 		h["Cache-Control"] = t.withLine(lineCacheControl, nil, "no-store")
 	}
 }
@@ -37,11 +37,14 @@ func (t *Txn) Headers(h http.Header) {
 // SendsCookie reports whether our cookie is among the headers.
 func (t *Txn) SendsCookie() bool { return t.sentCookie != "" }
 
-// addLine adds a Set-Cookie line that is not there yet.
-func addLine(h http.Header, line string) {
-	if !slices.Contains(h["Set-Cookie"], line) {
-		h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), line)
+// addLine adds a Set-Cookie line, and reports whether it was not there yet.
+func addLine(h http.Header, line string) bool {
+	lines := h["Set-Cookie"]
+	if slices.Contains(lines, line) {
+		return false
 	}
+	h["Set-Cookie"] = append(slices.Clip(lines), line)
+	return true
 }
 
 // severalCame reports whether the browser sent several cookies of our name, and
@@ -88,12 +91,13 @@ func (t *Txn) withLine(which int, lines []string, line string) []string {
 // addVary keeps caches from handing one browser's response to another (RFC
 // 9110, section 12.5.5).
 func (t *Txn) addVary(h http.Header) {
-	for _, line := range h["Vary"] {
+	lines := h["Vary"]
+	for _, line := range lines {
 		for field := range strings.SplitSeq(line, ",") {
 			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
 				return
 			}
 		}
 	}
-	h["Vary"] = t.withLine(lineVary, h["Vary"], "Cookie")
+	h["Vary"] = t.withLine(lineVary, lines, "Cookie")
 }
