@@ -36,7 +36,8 @@ type keeping struct {
 func keepings(t *testing.T) []keeping {
 	t.Helper()
 	return []keeping{
-		{"encrypted cookie", false, mustNew(t, secret)},
+		{"encrypted cookie", true, mustNew(t, secret)},
+		{"encrypted cookie without a merge buffer", false, mustNew(t, secret, ginsession.WithMergeBuffer(0))},
 		{"Flask's cookie", false, mustNew(t, secret, ginsession.WithFlaskCookie())},
 		{"Memcached", true, mustNew(t, secret, ginsession.WithMemcached(memcachedtest.Start(t).Addr))},
 	}
@@ -83,6 +84,7 @@ func TestASVS_slowRequestAtLogOut(t *testing.T) {
 	idle := ginsession.WithIdleTimeout(time.Hour)
 	noted := new(since)
 	validator := ginsession.WithValidator(noted.valid)
+	alone := ginsession.WithMergeBuffer(0)
 	in, out := seen{who: "ann"}, seen{isNew: true}
 	rows := []struct {
 		name string
@@ -91,10 +93,12 @@ func TestASVS_slowRequestAtLogOut(t *testing.T) {
 		want seen
 	}{
 		{"cookie, reads", []ginsession.Option{cookie}, reads, out},
-		{"cookie, writes", []ginsession.Option{cookie}, writes, in},
-		{"cookie with an idle timeout, reads", []ginsession.Option{cookie, idle}, reads, in},
-		{"cookie and validator, writes", []ginsession.Option{cookie, validator}, writes, revoked},
-		{"cookie with an idle timeout and validator, reads", []ginsession.Option{cookie, idle, validator}, reads, revoked},
+		{"cookie, writes", []ginsession.Option{cookie}, writes, out},
+		{"cookie with an idle timeout, reads", []ginsession.Option{cookie, idle}, reads, out},
+		{"cookie alone, writes", []ginsession.Option{alone}, writes, in},
+		{"cookie alone with an idle timeout, reads", []ginsession.Option{alone, idle}, reads, in},
+		{"cookie alone and validator, writes", []ginsession.Option{alone, validator}, writes, revoked},
+		{"cookie alone with an idle timeout and validator, reads", []ginsession.Option{alone, idle, validator}, reads, revoked},
 		{"store, writes", []ginsession.Option{store}, writes, out},
 		{"store with an idle timeout, reads", []ginsession.Option{store, idle}, reads, out},
 	}
@@ -122,7 +126,7 @@ func TestASVS_slowRequestAtLogOut(t *testing.T) {
 // A cookie can be kept and sent again; a record only by who writes to the
 // store, and then even after a log-out.
 func TestASVS_olderState(t *testing.T) {
-	h := mustNew(t, secret)
+	h := mustNew(t, secret, ginsession.WithMergeBuffer(0))
 	old := cookieOf(t, h, "ann")
 	with(t, h, []*http.Cookie{old}, func(s *ginsession.Session) { s.Set("who", "bob") })
 	if got := look(t, h, old); got != (seen{who: "ann"}) {

@@ -82,7 +82,7 @@ func (o *outcome) look() {
 		}
 		var v view
 		_, err := o.world.visit(value, func(s *ginsession.Session) {
-			if v = look(s); v.id != "" && o.sessions[v.id] == nil {
+			if v = o.world.look(s); v.id != "" && o.sessions[v.id] == nil {
 				v.flashes = messages(s)
 			}
 		})
@@ -551,7 +551,7 @@ func nobodyElse(o *outcome) string {
 			return "a cookie opens them"
 		}
 	}
-	if id := o.start.other; o.world.store.records[id].Version != o.start.records[id].Version {
+	if id := o.start.other; !o.world.cookie && o.world.store.records[id].Version != o.start.records[id].Version {
 		return "the session of the other user has changed"
 	}
 	return ""
@@ -578,7 +578,9 @@ func loginStays(o *outcome) string {
 // jarMayBeOther reports whether the jar may hold a cookie that does not lead to
 // what p did.
 func (o *outcome) jarMayBeOther(p *process) bool {
-	if !o.inOrder() || o.scenario.start == "none" || p.missed {
+	expired := slices.ContainsFunc(o.procs, func(q *process) bool { c, ok := q.got.setCookie(); return ok && c.value == "" })
+	merges := o.world.cookie && !p.program.has("N") && !expired // an older version of a session leads to the newest
+	if !o.inOrder() && !merges || o.scenario.start == "none" || p.missed {
 		return true
 	}
 	for _, q := range o.procs {
@@ -661,7 +663,7 @@ func failedRenew(o *outcome) string {
 
 func readersSendNothing(o *outcome) string {
 	for _, p := range o.procs {
-		if _, ok := p.got.setCookie(); ok && p.program.reads() {
+		if _, ok := p.got.setCookie(); ok && p.program.reads() && !o.world.cookie {
 			return fmt.Sprintf("request %c", 'A'+p.index)
 		}
 	}
@@ -670,7 +672,7 @@ func readersSendNothing(o *outcome) string {
 
 // changesSendNothing: a cookie that is sent for nothing can replace a newer one.
 func changesSendNothing(o *outcome) string {
-	if o.faulty() || o.scenario.start == "emptied" || len(o.world.engines) > 1 {
+	if o.faulty() || o.scenario.start == "emptied" || len(o.world.engines) > 1 || o.world.cookie {
 		return ""
 	}
 	for _, p := range o.procs {
