@@ -87,7 +87,7 @@ func (m *memory) replace(id, base uint64, next version, now time.Time) bool {
 	before, ok := s.get(id)
 	known := ok && before.includes(base)
 	switch {
-	case known && (before.ended || before.number() != base):
+	case known && before.number() != base: // or a tombstone, which has none
 		return false
 	case ok && !known && before.ended && !next.ended:
 		return true

@@ -280,6 +280,7 @@ type world struct {
 	*config
 	store   *store
 	engines []*gin.Engine
+	alone   *gin.Engine // another process, which remembers nothing
 	starts  map[string]*start
 	idle    chan *process // to the goroutines that run requests; their stacks have grown
 }
@@ -298,6 +299,7 @@ func newWorld(c *config) *world {
 			}
 		}()
 	}
+	w.alone = newEngine(ginsession.Must(ginsession.New(c.secrets[0], ginsession.WithMergeBuffer(0), ginsession.WithLogger(nil))))
 	for i, options := range c.servers {
 		options = append(slices.Clone(options), ginsession.WithLogger(nil))
 		if !c.cookie {
@@ -330,12 +332,16 @@ func observe(c *gin.Context) {
 
 // visit sends a request whose calls to the store do not park.
 func (w *world) visit(value string, do func(*ginsession.Session)) (*response, error) {
+	return visit(w.engines[0], value, do)
+}
+
+func visit(server *gin.Engine, value string, do func(*ginsession.Session)) (*response, error) {
 	var s *ginsession.Session
 	ctx := context.WithValue(context.Background(), handlerKey{}, handler(func(c *gin.Context) {
 		s = ginsession.From(c)
 		do(s)
 	}))
-	got := request(ctx, w.engines[0], value)
+	got := request(ctx, server, value)
 	err := s.Err()
 	if got.status != http.StatusOK {
 		err = errors.Join(err, fmt.Errorf("status %d", got.status))

@@ -49,6 +49,7 @@ var rules = []rule{
 	{"nobody sees the data of another user", nobodyElse},
 	{"a log-in stays logged in", loginStays},
 	{"the jar leads to what was acknowledged", jarFollows},
+	{"the browser ends with the newest cookie", newestCookie},
 	{"a permanent session has a persistent cookie", permanentIsPersistent},
 	{"an acknowledged SetPermanent is not lost", permanentStays},
 	{"a log-out that fails expires the cookie", failedLogout},
@@ -602,6 +603,25 @@ func jarFollows(o *outcome) string {
 				return fmt.Sprintf("request %c set %s, and the browser's cookie opens %v", 'A'+p.index, it.name, o.jarOpens)
 			}
 		}
+	}
+	return ""
+}
+
+// newestCookie sends one more request that reads the session in a cookie, and
+// opens the cookie that the browser has then in another process.
+func newestCookie(o *outcome) string {
+	if !o.world.cookie || o.jarOpens == nil || len(o.jarOpens.keys) == 0 {
+		return "" // its flashes were shown, and it is empty
+	}
+	now := o.jar
+	var want, got view
+	response, err := o.world.visit(now.value, func(s *ginsession.Session) { want = o.world.look(s) })
+	if c, ok := response.setCookie(); ok {
+		now = c
+	}
+	_, err2 := visit(o.world.alone, now.value, func(s *ginsession.Session) { got = o.world.look(s) })
+	if err != nil || err2 != nil || got.String() != want.String() {
+		return fmt.Sprintf("its cookie holds %v, and the session is %v (%v)", got, want, errors.Join(err, err2))
 	}
 	return ""
 }
