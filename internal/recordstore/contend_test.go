@@ -40,6 +40,7 @@ func TestStorage_Commit_manyAtOnce(t *testing.T) {
 		s.GET("/incr", func(c *gin.Context) { ginsession.Update(ginsession.From(c), "n", func(n int) int { return n + 1 }) })
 		start := make(chan struct{})
 		s.store.Hook(func(c apptest.Call) (f apptest.Fault) {
+			time.Sleep(time.Millisecond) // of the bubble
 			if c.Overwrites() {
 				f.Wait = start // until all have loaded the same version
 			}
@@ -57,8 +58,8 @@ func TestStorage_Commit_manyAtOnce(t *testing.T) {
 		close(start)
 		wg.Wait()
 		wantSees(t, "afterwards", s.user, "n=50", "user=ann")
-		if saves := s.store.Calls("save"); saves > 4*n {
-			t.Errorf("got %d saves, want at most %d: requests that wait read the record in vain", saves, 4*n)
+		if got, want := s.store.Calls("save"), 3*n; got > want {
+			t.Errorf("got %d saves, want at most %d: most requests wait for their turn", got, want)
 		}
 	})
 }
