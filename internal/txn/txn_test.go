@@ -40,6 +40,12 @@ func (s *storage) Load(_ context.Context, value string) (txn.Found, error) {
 		return txn.Found{}, sessionerr.ErrForm
 	case "tombstone":
 		return txn.Found{At: at}, sessionerr.ErrOver
+	case "junk":
+		return txn.Found{}, sessionerr.ErrSeal
+	case "expired":
+		return txn.Found{}, sessionerr.ErrExpired
+	case "broken":
+		return txn.Found{}, sessionerr.Unavailable(errors.New("no route to host"))
 	}
 	c := codec.Container{Created: time.Now(), Expires: time.Now().Add(time.Hour)}
 	c.Set("user", value)
