@@ -118,6 +118,13 @@ func TestNew_mistakes(t *testing.T) {
 		{"__host-http- with path", options{ginsession.WithName("__host-http-x"), ginsession.WithPath("/a")}, []string{"WithName"}},
 		{"no prefix, all open", options{ginsession.WithName("x"), insecure, script, ginsession.WithPath("/a"), ginsession.WithDomain("a.com")}, nil},
 		{"__Host without -", options{ginsession.WithName("__Host"), insecure}, nil},
+		{"flask cookie, idle timeout", options{ginsession.WithFlaskCookie(), ginsession.WithIdleTimeout(time.Hour)}, []string{"WithIdleTimeout"}},
+		{"flask cookie, store", options{ginsession.WithFlaskCookie(), ginsession.WithStore(apptest.NewStore())}, []string{"WithFlaskCookie"}},
+		{"flask cookie, migration", options{ginsession.WithFlaskCookie(), ginsession.WithFlaskMigration(otherSecret)}, []string{"WithFlaskMigration"}},
+		{"two stores", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithMemcached"}},
+		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
+		{"response buffer -1", options{ginsession.WithResponseBuffer(-1)}, []string{"WithResponseBuffer"}},
+		{"response buffer of more than 1 GiB", options{ginsession.WithResponseBuffer(1<<30 + 1)}, []string{"WithResponseBuffer"}},
 		{"error handler nil", options{ginsession.WithErrorHandler(nil)}, nil},
 	}
 	for _, row := range rows {

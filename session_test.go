@@ -196,6 +196,9 @@ func TestSession_IsNew(t *testing.T) {
 			if s.IsNew() || s.Modified() {
 				t.Errorf("%s, next request: got IsNew %v, Modified %v, want false, false", name, s.IsNew(), s.Modified())
 			}
+			if s.Set("b", 1); s.IsNew() {
+				t.Errorf("%s, changed: got IsNew true, want false", name)
+			}
 		})
 	}
 }
