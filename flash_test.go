@@ -176,8 +176,8 @@ func TestSession_AddFlash_neverShown(t *testing.T) {
 }
 
 // TestSession_AddFlash_tooLarge: a session does not fail for the size of one
-// message, and what else the request did is kept. A value that is too large
-// fails as ever.
+// message or of many, and what else the request did is kept. A value that is too
+// large fails as ever.
 func TestSession_AddFlash_tooLarge(t *testing.T) {
 	limited := apptest.NewStore()
 	limited.SetLimit(4096)
@@ -202,6 +202,19 @@ func TestSession_AddFlash_tooLarge(t *testing.T) {
 		v.Visit(func(s *session) {
 			if slices.ContainsFunc(s.Flashes(), func(f ginsession.Flash) bool { return f.Message == large }) {
 				t.Errorf("%s: got the large message", kind)
+			}
+		})
+		v.Visit(func(s *session) {
+			for i := range 100 {
+				s.AddFlash(fmt.Sprintf("%03d %s", i, large[50*i:50*i+50]), "")
+			}
+		})
+		v.Visit(func(s *session) {
+			shown := s.Flashes()
+			for i, f := range shown {
+				if want := fmt.Sprintf("%03d ", 100-len(shown)+i); len(shown) < 10 || !strings.HasPrefix(f.Message.(string), want) {
+					t.Errorf("%s, message %d of %d: got %.4s, want %s", kind, i, len(shown), f.Message, want)
+				}
 			}
 		})
 		w = v.Visit(func(s *session) { s.Set("large", large); s.AddFlash("small", "") })

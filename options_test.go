@@ -336,7 +336,7 @@ func TestWithValidator(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var v since
 			here := apptest.NewVisitor(t, append(opts, ginsession.WithValidator(v.valid))...)
-			here.Set("user", "ann")
+			here.Visit(func(s *session) { s.Set("user", "ann"); s.SetPermanent(true) })
 			elsewhere := here.Clone()
 			time.Sleep(time.Minute)
 			here.Visit(func(s *session) { s.Renew(); v.moment = s.CreatedAt() })
@@ -348,8 +348,27 @@ func TestWithValidator(t *testing.T) {
 			if want := "[] true  false [] <nil> true\n"; fresh != want || tells(w) != "" {
 				t.Errorf("%s, elsewhere: got %s and %q, want %s and no cookie", kind, fresh, tells(w), want)
 			}
+			if got := tells(elsewhere.Visit(func(*session) {})); got != "" {
+				t.Errorf("%s, elsewhere, unused: got %q, want no cookie", kind, got)
+			}
 		})
 	}
+}
+
+// TestWithValidator_fresh begins a session in the place of a refused one, whose
+// record stays as it is: the app may accept it again.
+func TestWithValidator_fresh(t *testing.T) {
+	store, accept := apptest.NewStore(), true
+	v := apptest.NewVisitor(t, ginsession.WithStore(store), ginsession.WithValidator(func(context.Context, *session) (bool, error) { return accept, nil }))
+	v.Set("user", "ann")
+	refused := v.Clone()
+	accept = false
+	if got := tells(v.Set("next", "/")); got != "set" || len(store.IDs()) != 2 {
+		t.Errorf("got %q and %d records, want a new cookie and 2", got, len(store.IDs()))
+	}
+	accept = true
+	wantValues(t, "the new session", v, map[string]any{"next": "/"})
+	wantValues(t, "the refused session", refused, map[string]any{"user": "ann"})
 }
 
 // TestWithValidator_asked counts the questions: one for each session that came

@@ -394,8 +394,8 @@ func TestSession_Clear(t *testing.T) {
 func after(do func(), get func() bool) bool { do(); return get() }
 
 // TestSession_lifetime plays sessions in a bubble. The words of a row: a
-// duration passes; set, renew, permanent and window change the session; alive,
-// sent and quiet read it, and the second and third want a cookie or none; unused
+// duration passes; set, renew, permanent and window change the session, and again
+// destroys it and begins another; alive, sent and quiet read it, and the second and third want a cookie or none; unused
 // is a request that does not use it; expired wants it to be rejected; created
 // and left want CreatedAt, since the beginning, and the time until ExpiresAt;
 // max-age is that of the latest cookie; lifetime and idle are those of the app
@@ -427,6 +427,7 @@ func TestSession_lifetime(t *testing.T) {
 		{"created", nil, "created:0s set 1h set created:0s 1h renew created:2h"},
 		{"created, store", options{ginsession.WithStore(apptest.NewStore())}, "set 1h set created:0s 1h renew created:2h"},
 		{"created, flask, where each write moves it", options{ginsession.WithFlaskCookie()}, "set 1h set created:1h 1h renew created:2h"},
+		{"created, after Destroy", nil, "set 1h again created:1h"},
 		{"left", hour, "left:1h set 10m left:50m set left:50m renew left:1h"},
 		{"left, idle", permanent, "left:1h set 10m left:50m set left:1h 50m set left:1h 20m left:40m"},
 		{"left, shortened", nil, "set lifetime:1h 10m left:50m renew left:1h 10m left:50m"},
@@ -473,6 +474,9 @@ func (p *player) play(verb string, d time.Duration) {
 		case "set":
 			p.n++
 			s.Set("n", p.n)
+		case "again":
+			s.Destroy()
+			s.Set("n", 1)
 		case "renew":
 			s.Renew()
 		case "permanent", "window":
