@@ -125,6 +125,9 @@ func TestNew_mistakes(t *testing.T) {
 		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
 		{"response buffer -1", options{ginsession.WithResponseBuffer(-1)}, []string{"WithResponseBuffer"}},
 		{"response buffer of more than 1 GiB", options{ginsession.WithResponseBuffer(1<<30 + 1)}, []string{"WithResponseBuffer"}},
+		{"merge buffer -1", options{ginsession.WithMergeBuffer(-1)}, []string{"WithMergeBuffer"}},
+		{"merge buffer, store", options{ginsession.WithMergeBuffer(0), ginsession.WithStore(apptest.NewStore())}, []string{"WithMergeBuffer"}},
+		{"merge buffer, flask cookie", options{ginsession.WithMergeBuffer(0), ginsession.WithFlaskCookie()}, []string{"WithMergeBuffer"}},
 		{"error handler nil", options{ginsession.WithErrorHandler(nil)}, nil},
 	}
 	for _, row := range rows {
@@ -332,9 +335,15 @@ func (v *since) valid(_ context.Context, s *session) (bool, error) {
 // TestWithValidator logs a user out everywhere but in one browser, on a clock
 // that does not tick meanwhile.
 func TestWithValidator(t *testing.T) {
-	for kind, opts := range storages() {
+	all := storages()
+	all["cookie alone"] = options{ginsession.WithMergeBuffer(0)}
+	for kind, opts := range all {
 		synctest.Test(t, func(t *testing.T) {
 			var v since
+			rejected := ginsession.ErrRevoked
+			if kind == "store" || kind == "cookie" {
+				rejected = ginsession.ErrUnknown // it is known to have been renewed
+			}
 			here := apptest.NewVisitor(t, append(opts, ginsession.WithValidator(v.valid))...)
 			here.Visit(func(s *session) { s.Set("user", "ann"); s.SetPermanent(true) })
 			elsewhere := here.Clone()
@@ -343,7 +352,7 @@ func TestWithValidator(t *testing.T) {
 			wantValues(t, kind+", here", here, map[string]any{"user": "ann"})
 			var fresh string
 			w := elsewhere.Visit(func(s *session) {
-				fresh = fmt.Sprintln(s.Keys(), s.IsNew(), s.ID(), s.Permanent(), s.Flashes(), s.Err(), errors.Is(s.Rejected(), ginsession.ErrRevoked) || kind == "store" && errors.Is(s.Rejected(), ginsession.ErrUnknown))
+				fresh = fmt.Sprintln(s.Keys(), s.IsNew(), s.ID(), s.Permanent(), s.Flashes(), s.Err(), errors.Is(s.Rejected(), rejected))
 			})
 			if want := "[] true  false [] <nil> true\n"; fresh != want || tells(w) != "" {
 				t.Errorf("%s, elsewhere: got %s and %q, want %s and no cookie", kind, fresh, tells(w), want)

@@ -72,6 +72,9 @@ func TestCookie_Set(t *testing.T) {
 		if err != nil || got != test.want {
 			t.Errorf("%s: got %q, %v, want %q", test.name, got, err, test.want)
 		}
+		if got, err := k.AppendSet([]byte("before "), []byte("v"), test.maxAge); err != nil || string(got) != "before "+test.want {
+			t.Errorf("%s, appended: got %q, %v, want %q", test.name, got, err, test.want)
+		}
 		if !k.IsSet(http.Header{"Set-Cookie": {"a=b", got}}) || k.IsSet(http.Header{"Set-Cookie": {"nn=b", "a=n"}}) {
 			t.Errorf("%s: IsSet is wrong", test.name)
 		}
@@ -89,8 +92,13 @@ func TestCookie_Set_limit(t *testing.T) {
 	if line, err := k.Set(value, time.Minute); err != nil || len(line) != 4096 {
 		t.Errorf("got %d bytes and %v, want 4096 and nil", len(line), err)
 	}
-	if line, err := k.Set(append(value, 'v'), time.Minute); line != "" || !errors.Is(err, sessionerr.ErrTooLarge) {
-		t.Errorf("one more: got %d bytes and %v, want none and ErrTooLarge", len(line), err)
+	if _, err := k.AppendSet(make([]byte, 100), value, time.Minute); err != nil {
+		t.Errorf("appended: got %v, want nil", err)
+	}
+	value = append(value, 'v')
+	_, err := k.Set(value, time.Minute)
+	if _, appended := k.AppendSet(nil, value, time.Minute); !errors.Is(err, sessionerr.ErrTooLarge) || !errors.Is(appended, sessionerr.ErrTooLarge) {
+		t.Errorf("one more: got %v and %v, want ErrTooLarge", err, appended)
 	}
 }
 

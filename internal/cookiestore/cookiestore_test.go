@@ -104,8 +104,8 @@ func TestSealed_Load(t *testing.T) {
 		{"cut", genuine[:len(genuine)-1], false}, {"extended", genuine + "A", false}, {"padded", genuine + "=", false}, {"twice", genuine + genuine, false}, {"nonce only", genuine[:32], false}, {"flipped", string(flipped), false},
 		{"other secret", sealed(other, name, plaintext), false}, {"other name", sealed(apptest.Secret, "session", plaintext), false},
 		{"holds nothing", sealed(apptest.Secret, name, ""), false}, {"holds text", sealed(apptest.Secret, name, "x"), false}, {"holds a head", sealed(apptest.Secret, name, "\x10"), false},
-		{"holds half", sealed(apptest.Secret, name, plaintext[:len(plaintext)-1]), false}, {"holds an age", sealed(apptest.Secret, name, "\x20\xff\xff"), false},
-		{"holds a long age", sealed(apptest.Secret, name, "\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"+plaintext), false},
+		{"holds half", sealed(apptest.Secret, name, plaintext[:len(plaintext)-1]), false}, {"holds half an id", sealed(apptest.Secret, name, "\x20"+"1234567"), false}, {"holds half an age", sealed(apptest.Secret, name, "\x20"+"12345678\xff\xff"), false},
+		{"a later version", sealed(apptest.Secret, name, "\x20"+"12345678\x01"+plaintext), true}, {"holds a long age", sealed(apptest.Secret, name, "\x20"+"12345678\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"+plaintext), false},
 	}
 	read := reader(t)
 	for _, test := range tests {

@@ -3,10 +3,10 @@ package txn_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 	"github.com/ginsession/ginsession/internal/txn"
 )
@@ -59,10 +59,10 @@ func TestTxn_Finish_fails(t *testing.T) {
 				t.Errorf("got the cookies %q, want %q", sent(h), test.sent)
 			}
 			s.fails = nil
-			before := len(s.works)
+			before := len(s.calls)
 			x.Set("again", "1")
-			if err := x.Save(); (err == nil) != test.again || len(s.works) > before != test.again {
-				t.Errorf("after a change: got %v and %d calls, want it saved: %v", err, len(s.works)-before, test.again)
+			if err := x.Save(); (err == nil) != test.again || len(s.calls) > before != test.again {
+				t.Errorf("after a change: got %v and %d calls, want it saved: %v", err, len(s.calls)-before, test.again)
 			}
 		})
 	}
@@ -73,8 +73,8 @@ func TestTxn_Finish_fails(t *testing.T) {
 func TestTxn_Finish_importTooLarge(t *testing.T) {
 	s, h := &storage{fails: sessionerr.ErrTooLarge}, http.Header{}
 	x := load(newConfig(s), "old=ann")
-	if err := x.Finish(h); err != nil || len(s.works) != 1 {
-		t.Errorf("got %v after %d calls, want nil after one", err, len(s.works))
+	if err := x.Finish(h); err != nil || len(s.calls) != 1 {
+		t.Errorf("got %v after %d calls, want nil after one", err, len(s.calls))
 	}
 	if x.Headers(h); sent(h) != "" {
 		t.Errorf("got the cookies %q, want none", sent(h))
@@ -88,14 +88,12 @@ func TestTxn_Finish_storedWithoutCookie(t *testing.T) {
 	x := load(newConfig(s), "sid=ann")
 	x.Set("a", "1")
 	x.Close()
-	content := codec.Container{Created: time.Now()}
-	content.Set("a", "1")
-	s.fails, s.result = sessionerr.ErrTooLate, txn.Result{Content: content, Place: txn.Stored}
+	s.fails, s.stored = sessionerr.ErrTooLate, true
 	if err := x.Save(); !errors.Is(err, sessionerr.ErrLate) {
 		t.Errorf("got %v, want ErrLate", err)
 	}
-	if err := x.Save(); err != nil || len(s.works) != 1 {
-		t.Errorf("again: got %v after %d calls, want nil after one", err, len(s.works))
+	if err := x.Save(); err != nil || len(s.calls) != 1 {
+		t.Errorf("again: got %v after %d calls, want nil after one", err, len(s.calls))
 	}
 }
 
@@ -106,18 +104,17 @@ func TestTxn_Save_refused(t *testing.T) {
 	x := load(newConfig(s), "sid=ann")
 	x.Set("a", "1")
 	x.Refuse(sessionerr.ErrValue)
-	if err := x.Save(); !errors.Is(err, sessionerr.ErrValue) || len(s.works) != 0 {
-		t.Errorf("got %v after %d calls, want ErrValue after none", err, len(s.works))
+	if err := x.Save(); !errors.Is(err, sessionerr.ErrValue) || len(s.calls) != 0 {
+		t.Errorf("got %v after %d calls, want ErrValue after none", err, len(s.calls))
 	}
-	if err := x.Save(); err != nil || len(s.works) != 1 {
-		t.Errorf("again: got %v after %d calls, want nil after one", err, len(s.works))
+	if err := x.Save(); err != nil || len(s.calls) != 1 {
+		t.Errorf("again: got %v after %d calls, want nil after one", err, len(s.calls))
 	}
 	x.Destroy()
 	x.Set("b", "1")
 	x.Refuse(sessionerr.ErrValue)
-	err := x.Save()
-	if w := s.last(); !errors.Is(err, sessionerr.ErrValue) || w.Intent != txn.Destroy || w.Journal.Any() || !w.Content.Empty() {
-		t.Errorf("destroyed: got %v and %+v, want ErrValue and a log-out alone", err, w)
+	if err := x.Save(); !errors.Is(err, sessionerr.ErrValue) || !slices.Equal(s.calls, []string{"change", "end"}) {
+		t.Errorf("destroyed: got %v after %q, want ErrValue after change and end", err, s.calls)
 	}
 }
 

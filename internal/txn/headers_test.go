@@ -64,7 +64,7 @@ func TestTxn_Headers_replaces(t *testing.T) {
 	s, h := &storage{}, http.Header{"Set-Cookie": {"x=1"}}
 	x := load(newConfig(s), "")
 	save := func() {
-		x.Set("n", string(rune('0'+len(s.works))))
+		x.Set("n", string(rune('0'+len(s.calls))))
 		_ = x.Save()
 		x.Headers(h)
 	}

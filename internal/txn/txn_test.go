@@ -16,12 +16,13 @@ import (
 	"github.com/ginsession/ginsession/internal/txn"
 )
 
-// storage is a server store that keeps nothing: it answers as the table of
-// package recordstore does, and remembers what it was asked to commit.
+// storage keeps nothing. It notes what it is asked to do.
 type storage struct {
-	works  []txn.Work
+	calls  []string
+	works  []txn.Work // of all calls but "end"
+	lines  int        // Set-Cookie lines so far
 	gone   bool       // what is stored has ended
-	result txn.Result // of the next commits, if they fail
+	stored bool       // the next calls fail, but only for the cookie
 	fails  error
 }
 
@@ -33,50 +34,57 @@ func (s *storage) Rank(value string) (time.Time, error) {
 }
 
 // Load finds a session by what the cookie's value says.
-func (s *storage) Load(_ context.Context, value string) (txn.Found, error) {
-	at := txn.Locator{ID: value, Name: "name of " + value}
+func (*storage) Load(_ context.Context, value string, into *txn.Image) (time.Time, error) {
+	now := time.Now()
+	into.At = txn.Locator{ID: value, Name: "name of " + value}
 	switch value {
 	case "":
-		return txn.Found{}, sessionerr.ErrForm
+		return now, sessionerr.ErrForm
 	case "tombstone":
-		return txn.Found{At: at}, sessionerr.ErrOver
+		return now, sessionerr.ErrOver
 	case "junk":
-		return txn.Found{}, sessionerr.ErrSeal
+		return now, sessionerr.ErrSeal
 	case "expired":
-		return txn.Found{}, sessionerr.ErrExpired
+		return now, sessionerr.ErrExpired
 	case "broken":
-		return txn.Found{}, sessionerr.Unavailable(errors.New("no route to host"))
+		return now, sessionerr.Unavailable(errors.New("no route to host"))
 	}
-	c := codec.Container{Created: time.Now(), Expires: time.Now().Add(time.Hour)}
-	c.Set("user", value)
-	return txn.Found{Content: c, At: at, Since: c.Created}, nil
+	into.Content = codec.Container{Created: now, Expires: now.Add(time.Hour)}
+	into.Content.Set("user", value)
+	return now, nil
 }
 
-func (s *storage) Commit(_ context.Context, w *txn.Work) (txn.Result, error) {
-	s.works = append(s.works, *w)
-	switch {
-	case s.fails != nil:
-		return s.result, s.fails
-	case w.Place == txn.Ended && w.Intent == txn.Save, s.gone && w.Place == txn.Stored && w.Intent == txn.Save:
-		return txn.Result{}, sessionerr.ErrEnded
-	case w.Content.Empty():
-		return txn.Result{Content: w.Content}, nil
+// call notes a call. A line leads the browser to what it has stored.
+func (s *storage) call(name string, w *txn.Work, r *txn.Result, line bool) error {
+	s.calls, s.works = append(s.calls, name), append(s.works, *w)
+	if s.fails == nil || s.stored {
+		r.Place, r.At = txn.Stored, w.At
 	}
-	r := txn.Result{Content: w.Content, At: txn.Locator{ID: "new", Name: "name of new"}, Place: txn.Stored}
-	if w.Place == txn.Stored && w.Intent == txn.Save {
-		r.At = w.At // the browser has its cookie
-		return r, nil
+	if s.fails == nil && line {
+		s.lines++
+		r.At, r.Line = txn.Locator{ID: "new", Name: "name of new"}, fmt.Sprintf("sid=%d", s.lines)
 	}
-	r.Line = fmt.Sprintf("sid=%d", len(s.works))
-	return r, nil
+	return s.fails
 }
 
-// last returns what the storage was asked to commit last.
-func (s *storage) last() txn.Work {
-	if len(s.works) == 0 {
-		return txn.Work{}
+func (s *storage) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
+	return s.call("create", w, r, true)
+}
+
+func (s *storage) Renew(_ context.Context, w *txn.Work, r *txn.Result) error {
+	return s.call("renew", w, r, true)
+}
+
+func (s *storage) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
+	if s.gone {
+		return sessionerr.ErrEnded
 	}
-	return s.works[len(s.works)-1]
+	return s.call("change", w, r, false)
+}
+
+func (s *storage) End(context.Context, txn.Locator) error {
+	s.calls = append(s.calls, "end")
+	return s.fails
 }
 
 func newConfig(s *storage) *txn.Config {
@@ -84,7 +92,7 @@ func newConfig(s *storage) *txn.Config {
 		Source:   txn.Source{Cookie: cookie.New(cookie.Attributes{Name: "sid", Path: "/"}), Storage: s},
 		Import:   &txn.Source{Cookie: cookie.New(cookie.Attributes{Name: "old", Path: "/"}), Storage: s},
 		Policy:   txn.Policy{Lifetime: time.Hour},
-		Detailed: true,
+		Replayed: true,
 	}
 }
 
@@ -92,7 +100,7 @@ func newConfig(s *storage) *txn.Config {
 func load(c *txn.Config, line string) *txn.Txn {
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	request.Header.Set("Cookie", line)
-	t := txn.New(c, request, false, nil)
+	t := txn.New(c, request, false, &txn.Trace{})
 	t.Load(txn.Clock())
 	return t
 }
@@ -144,16 +152,15 @@ func sent(h http.Header) string {
 	return strings.Join(pairs, " ")
 }
 
-// TestTxn_Finish has a row for each legal state: whether a commit asks the
-// storage, which gets that very state, what the browser is told, and where the
-// session is then. The first commit of a request sends sid=1, the second sid=2.
+// TestTxn_Finish has a row for each legal state: what a commit asks the storage
+// for, what the browser is told, and where the session is then. The first cookie
+// of a request is sid=1, the second sid=2.
 func TestTxn_Finish(t *testing.T) {
 	const (
 		fresh, loaded, imported = txn.Fresh, txn.Loaded, txn.Imported
 		nowhere, stored, ended  = txn.Nowhere, txn.Stored, txn.Ended
 		save, renew, destroy    = txn.Save, txn.Renew, txn.Destroy
 		empty, changed          = false, true // the journal
-		no, asks                = false, true
 	)
 	dropped := sessionerr.ErrEnded
 	tests := []struct {
@@ -161,71 +168,71 @@ func TestTxn_Finish(t *testing.T) {
 		place   txn.Place
 		intent  txn.Intent
 		changed bool
-		asks    bool
+		calls   string
 		sent    string
 		err     error
 		then    txn.Place
 	}{
-		{fresh, nowhere, save, empty, no, "", nil, nowhere},
-		{fresh, nowhere, save, changed, asks, "sid=1", nil, stored},
-		{fresh, nowhere, renew, empty, asks, "", nil, nowhere},
-		{fresh, nowhere, renew, changed, asks, "sid=1", nil, stored},
-		{fresh, nowhere, destroy, empty, asks, "", nil, nowhere},
-		{fresh, nowhere, destroy, changed, asks, "sid=1", nil, stored},
-		{fresh, stored, save, empty, no, "sid=1", nil, stored},
-		{fresh, stored, save, changed, asks, "sid=1", nil, stored},
-		{fresh, stored, renew, empty, asks, "sid=2", nil, stored},
-		{fresh, stored, renew, changed, asks, "sid=2", nil, stored},
-		{fresh, stored, destroy, empty, asks, "sid=", nil, nowhere},
-		{fresh, stored, destroy, changed, asks, "sid=2", nil, stored},
-		{fresh, ended, save, empty, no, "", nil, ended},
-		{fresh, ended, save, changed, asks, "", dropped, ended},
-		{fresh, ended, renew, empty, asks, "", nil, nowhere},
-		{fresh, ended, renew, changed, asks, "sid=1", nil, stored},
-		{fresh, ended, destroy, empty, asks, "sid=", nil, nowhere},
-		{fresh, ended, destroy, changed, asks, "sid=1", nil, stored},
-		{loaded, nowhere, save, empty, no, "sid=", nil, nowhere},
-		{loaded, nowhere, save, changed, asks, "sid=2", nil, stored},
-		{loaded, nowhere, renew, empty, asks, "sid=", nil, nowhere},
-		{loaded, nowhere, renew, changed, asks, "sid=2", nil, stored},
-		{loaded, nowhere, destroy, empty, asks, "sid=", nil, nowhere},
-		{loaded, nowhere, destroy, changed, asks, "sid=2", nil, stored},
-		{loaded, stored, save, empty, no, "", nil, stored},
-		{loaded, stored, save, changed, asks, "", nil, stored},
-		{loaded, stored, renew, empty, asks, "sid=1", nil, stored},
-		{loaded, stored, renew, changed, asks, "sid=1", nil, stored},
-		{loaded, stored, destroy, empty, asks, "sid=", nil, nowhere},
-		{loaded, stored, destroy, changed, asks, "sid=1", nil, stored},
-		{loaded, ended, save, empty, no, "", nil, ended},
-		{loaded, ended, save, changed, asks, "", dropped, ended},
-		{loaded, ended, renew, empty, asks, "", nil, nowhere},
-		{loaded, ended, renew, changed, asks, "sid=2", nil, stored},
-		{loaded, ended, destroy, empty, asks, "sid=", nil, nowhere},
-		{loaded, ended, destroy, changed, asks, "sid=2", nil, stored},
-		{imported, nowhere, save, empty, asks, "old= sid=1", nil, stored},
-		{imported, nowhere, save, changed, asks, "old= sid=1", nil, stored},
-		{imported, nowhere, renew, empty, asks, "old= sid=1", nil, stored},
-		{imported, nowhere, renew, changed, asks, "old= sid=1", nil, stored},
-		{imported, nowhere, destroy, empty, asks, "old=", nil, nowhere},
-		{imported, nowhere, destroy, changed, asks, "old= sid=1", nil, stored},
-		{imported, stored, save, empty, no, "old= sid=1", nil, stored},
-		{imported, stored, save, changed, asks, "old= sid=1", nil, stored},
-		{imported, stored, renew, empty, asks, "old= sid=2", nil, stored},
-		{imported, stored, renew, changed, asks, "old= sid=2", nil, stored},
-		{imported, stored, destroy, empty, asks, "old= sid=", nil, nowhere},
-		{imported, stored, destroy, changed, asks, "old= sid=2", nil, stored},
-		{imported, ended, save, empty, no, "old=", nil, ended},
-		{imported, ended, save, changed, asks, "old=", dropped, ended},
-		{imported, ended, renew, empty, asks, "old=", nil, nowhere},
-		{imported, ended, renew, changed, asks, "old= sid=3", nil, stored},
-		{imported, ended, destroy, empty, asks, "old=", nil, nowhere},
-		{imported, ended, destroy, changed, asks, "old= sid=3", nil, stored},
+		{fresh, nowhere, save, empty, "", "", nil, nowhere},
+		{fresh, nowhere, save, changed, "create", "sid=1", nil, stored},
+		{fresh, nowhere, renew, empty, "", "", nil, nowhere},
+		{fresh, nowhere, renew, changed, "create", "sid=1", nil, stored},
+		{fresh, nowhere, destroy, empty, "", "", nil, nowhere},
+		{fresh, nowhere, destroy, changed, "create", "sid=1", nil, stored},
+		{fresh, stored, save, empty, "", "sid=1", nil, stored},
+		{fresh, stored, save, changed, "change", "sid=1", nil, stored},
+		{fresh, stored, renew, empty, "renew", "sid=2", nil, stored},
+		{fresh, stored, renew, changed, "renew", "sid=2", nil, stored},
+		{fresh, stored, destroy, empty, "end", "sid=", nil, nowhere},
+		{fresh, stored, destroy, changed, "end create", "sid=2", nil, stored},
+		{fresh, ended, save, empty, "", "", nil, ended},
+		{fresh, ended, save, changed, "", "", dropped, ended},
+		{fresh, ended, renew, empty, "", "", nil, nowhere},
+		{fresh, ended, renew, changed, "create", "sid=1", nil, stored},
+		{fresh, ended, destroy, empty, "end", "sid=", nil, nowhere},
+		{fresh, ended, destroy, changed, "end create", "sid=1", nil, stored},
+		{loaded, nowhere, save, empty, "", "sid=", nil, nowhere},
+		{loaded, nowhere, save, changed, "create", "sid=1", nil, stored},
+		{loaded, nowhere, renew, empty, "", "sid=", nil, nowhere},
+		{loaded, nowhere, renew, changed, "create", "sid=1", nil, stored},
+		{loaded, nowhere, destroy, empty, "", "sid=", nil, nowhere},
+		{loaded, nowhere, destroy, changed, "create", "sid=1", nil, stored},
+		{loaded, stored, save, empty, "", "", nil, stored},
+		{loaded, stored, save, changed, "change", "", nil, stored},
+		{loaded, stored, renew, empty, "renew", "sid=1", nil, stored},
+		{loaded, stored, renew, changed, "renew", "sid=1", nil, stored},
+		{loaded, stored, destroy, empty, "end", "sid=", nil, nowhere},
+		{loaded, stored, destroy, changed, "end create", "sid=1", nil, stored},
+		{loaded, ended, save, empty, "", "", nil, ended},
+		{loaded, ended, save, changed, "", "", dropped, ended},
+		{loaded, ended, renew, empty, "", "", nil, nowhere},
+		{loaded, ended, renew, changed, "create", "sid=1", nil, stored},
+		{loaded, ended, destroy, empty, "end", "sid=", nil, nowhere},
+		{loaded, ended, destroy, changed, "end create", "sid=1", nil, stored},
+		{imported, nowhere, save, empty, "create", "old= sid=1", nil, stored},
+		{imported, nowhere, save, changed, "create", "old= sid=1", nil, stored},
+		{imported, nowhere, renew, empty, "create", "old= sid=1", nil, stored},
+		{imported, nowhere, renew, changed, "create", "old= sid=1", nil, stored},
+		{imported, nowhere, destroy, empty, "", "old=", nil, nowhere},
+		{imported, nowhere, destroy, changed, "create", "old= sid=1", nil, stored},
+		{imported, stored, save, empty, "", "old= sid=1", nil, stored},
+		{imported, stored, save, changed, "change", "old= sid=1", nil, stored},
+		{imported, stored, renew, empty, "renew", "old= sid=2", nil, stored},
+		{imported, stored, renew, changed, "renew", "old= sid=2", nil, stored},
+		{imported, stored, destroy, empty, "end", "old= sid=", nil, nowhere},
+		{imported, stored, destroy, changed, "end create", "old= sid=2", nil, stored},
+		{imported, ended, save, empty, "", "old=", nil, ended},
+		{imported, ended, save, changed, "", "old=", dropped, ended},
+		{imported, ended, renew, empty, "", "old=", nil, nowhere},
+		{imported, ended, renew, changed, "create", "old= sid=2", nil, stored},
+		{imported, ended, destroy, empty, "end", "old=", nil, nowhere},
+		{imported, ended, destroy, changed, "end create", "old= sid=2", nil, stored},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("origin %d, place %d, intent %d, changed %v", test.origin, test.place, test.intent, test.changed), func(t *testing.T) {
 			s, h := &storage{}, http.Header{}
 			x := bring(newConfig(s), s, test.origin, test.place, h)
-			before := len(s.works)
+			s.calls, s.works = nil, nil
 			intend(x, test.intent)
 			if test.changed {
 				x.Set("changed", "1")
@@ -234,11 +241,13 @@ func TestTxn_Finish(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.err)
 			}
 			x.Headers(h)
-			if got := len(s.works) - before; got > 1 || (got == 1) != test.asks {
-				t.Errorf("got %d calls of the storage, want one: %v", got, test.asks)
+			if got := strings.Join(s.calls, " "); got != test.calls {
+				t.Errorf("got the calls %q, want %q", got, test.calls)
 			}
-			if w := s.last(); test.asks && (w.Place != test.place || w.Intent != test.intent || w.Journal.Any() != test.changed) {
-				t.Errorf("the storage got place %d, intent %d, changed %v", w.Place, w.Intent, w.Journal.Any())
+			for _, w := range s.works {
+				if w.Place != test.place || w.Intent != test.intent || w.Journal.Any() != test.changed {
+					t.Errorf("the storage got place %d, intent %d, changed %v", w.Place, w.Intent, w.Journal.Any())
+				}
 			}
 			if got := sent(h); got != test.sent {
 				t.Errorf("got the cookies %q, want %q", got, test.sent)
@@ -246,10 +255,12 @@ func TestTxn_Finish(t *testing.T) {
 			if x.Origin() != test.origin {
 				t.Errorf("got origin %d, want %d", x.Origin(), test.origin)
 			}
+			s.gone, s.calls, s.works = false, nil, nil
 			x.Set("then", "1")
 			_ = x.Save()
-			if w := s.last(); w.Place != test.then || w.Intent != save || len(w.Journal.Summary().Keys) != 1 {
-				t.Errorf("the next commit: got place %d, intent %d, keys %q, want %d, %d and one key", w.Place, w.Intent, w.Journal.Summary().Keys, test.then, save)
+			want := map[txn.Place]string{nowhere: "create", stored: "change"}[test.then]
+			if got := strings.Join(s.calls, " "); got != want || got != "" && len(s.works[0].Journal.Summary().Keys) != 1 {
+				t.Errorf("the next commit: got the calls %q, want %q for one change", got, want)
 			}
 		})
 	}
