@@ -1,6 +1,7 @@
 package recordstore_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -190,6 +191,42 @@ func TestStorage_Load_forged(t *testing.T) {
 		w := apptest.NewBrowser(s).Send(req)
 		if err := s.Session.Rejected(); !errors.Is(err, row.want) || (err == nil) != (w.Body.Len() > 0) || s.store.Calls("load")-before != row.loads {
 			t.Errorf("%s: got %v, %q and %d loads, want %v and %d", row.name, err, w.Body, s.store.Calls("load")-before, row.want, row.loads)
+		}
+	}
+}
+
+// TestStorage_Load_foreignRecord puts other bytes in the place of a record: the
+// cookie counts as forged, a write begins a session under a new id, and the
+// record is left alone.
+func TestStorage_Load_foreignRecord(t *testing.T) {
+	for name, change := range map[string]func(own, other []byte) []byte{
+		"another session's": func(_, other []byte) []byte { return other },
+		"empty":             func([]byte, []byte) []byte { return nil },
+		"in the clear":      func([]byte, []byte) []byte { return []byte("user=eve") },
+		"a byte changed":    func(own, _ []byte) []byte { own[len(own)/2] ^= 1; return own },
+	} {
+		s := newSite(t)
+		id := s.store.IDs()[0]
+		own, err := s.store.Load(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apptest.NewBrowser(s).Get("/?do=set:user=eve")
+		ids := slices.DeleteFunc(s.store.IDs(), func(other string) bool { return other == id })
+		other, err := s.store.Load(t.Context(), ids[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.Data = change(own.Data, other.Data)
+		if err := s.store.Save(t.Context(), id, own); err != nil {
+			t.Fatal(err)
+		}
+		w := s.user.Get("/?do=keys,set:a=1")
+		if err := s.Session.Rejected(); w.Code != http.StatusOK || w.Body.Len() != 0 || !errors.Is(err, ginsession.ErrInvalid) || len(s.store.IDs()) != 3 {
+			t.Errorf("%s: got %d, %q, %v and %d records, want nothing, ErrInvalid and 3", name, w.Code, w.Body, err, len(s.store.IDs()))
+		}
+		if left, err := s.store.Load(t.Context(), id); err != nil || !bytes.Equal(left.Data, own.Data) {
+			t.Errorf("%s: the record is not as it was: %v", name, err)
 		}
 	}
 }
