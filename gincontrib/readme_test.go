@@ -33,6 +33,22 @@ func TestReadme_go(t *testing.T) {
 	vet(t, b.String())
 }
 
+// TestMigration_lines vets what docs/MIGRATION.md offers of this package.
+func TestMigration_lines(t *testing.T) {
+	var b strings.Builder
+	found := 0
+	for _, code := range docstest.Cells(readText(t, filepath.Join("..", "docs", "MIGRATION.md")), false) {
+		if statement, ok := docstest.Statement(code); ok && strings.Contains(code, "gincontrib.") {
+			fmt.Fprintf(&b, "func _(r *gin.Engine, s *ginsession.Session) { %s }\n", statement)
+			found++
+		}
+	}
+	if found == 0 {
+		t.Error("no Go found")
+	}
+	vet(t, b.String())
+}
+
 // vet type-checks and vets functions in a module of their own, which requires this
 // one.
 func vet(t *testing.T, functions string) {
