@@ -264,6 +264,19 @@ func TestSession_Options(t *testing.T) {
 	})
 }
 
+// TestSession_Options_save wants the session ended when Save returns.
+func TestSession_Options_save(t *testing.T) {
+	s := bridged(t)
+	s.theirs(func(session sessions.Session) { session.Set("a", 1) })
+	s.request(func(c *gin.Context) {
+		session := sessions.Default(c)
+		session.Options(sessions.Options{MaxAge: -1})
+		if err := session.Save(); err != nil || ginsession.From(c).Has("a") {
+			t.Errorf("got %v, and the session goes on", err)
+		}
+	})
+}
+
 // TestSession_Options_withoutSave logs out all the same.
 func TestSession_Options_withoutSave(t *testing.T) {
 	s := bridged(t)
