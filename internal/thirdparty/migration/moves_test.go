@@ -43,6 +43,23 @@ func TestMove_numbersHandedOn(t *testing.T) {
 	want(t, "GetInt", got(asInt.behind(our(t))), 7)
 }
 
+func TestMove_missingEqualsEmpty(t *testing.T) {
+	u := newUser(app{
+		"/get": func(c *gin.Context) {
+			c.String(http.StatusOK, "%v", c.Query("state") == ginsession.From(c).Get("state"))
+		},
+		"/string": func(c *gin.Context) {
+			c.String(http.StatusOK, "%v", c.Query("state") == ginsession.From(c).GetString("state"))
+		},
+		"/set": ourSet("state", "random"),
+	}.behind(our(t)))
+	want(t, "Get of a stranger", u.body("/get"), "false")
+	want(t, "GetString of a stranger", u.body("/string"), "true")
+	u.get("/set")
+	want(t, "Get", u.body("/get?state=random"), "true")
+	want(t, "Get without state", u.body("/get"), "false")
+}
+
 func TestMove_neverSavedBefore(t *testing.T) {
 	theirApp := app{"/set": func(c *gin.Context) { sessions.Default(c).Set("draft", "x") }, "/": theirShow("draft")}
 	u := newUser(theirApp.behind(contrib(contribCookie())))
