@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"bufio"
 	"fmt"
 	"go/format"
 	"maps"
@@ -218,6 +219,33 @@ func TestTakeOver_forgedCookie(t *testing.T) {
 		if got := u.body("/"); got != "stranger" {
 			t.Errorf("got %q", got)
 		}
+	}
+}
+
+// TestTakeOver_gone leaves a cookie alone whose session the old store has lost.
+func TestTakeOver_gone(t *testing.T) {
+	addr := redisServer(t)
+	store, err := redis.NewStore(2, "tcp", addr, "", "", []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := apps(t, store)
+	u := newUser(t, before)
+	u.send("/login")
+	u.h = after
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte("FLUSHALL\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "+OK\r\n" {
+		t.Fatalf("got %q, %v", answer, err)
+	}
+	if got := u.body("/"); got != "stranger" || u.cookies["mysession"] == "" {
+		t.Errorf("got %q and the cookies %v", got, slices.Collect(maps.Keys(u.cookies)))
 	}
 }
 
