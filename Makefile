@@ -13,6 +13,7 @@ each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); 
 test: setup vet unit
 	@scripts/mincover $(MINCOVER) cover.out ginsession
 	@scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
+	@scripts/mincover $(MINCOVER) gincontrib/cover.out gincontrib
 
 setup:
 	@scripts/setup
