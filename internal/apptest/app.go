@@ -32,6 +32,8 @@ type App struct {
 	*gin.Engine
 	Meanwhile func()              // for one request; nil does nothing
 	Session   *ginsession.Session // of the latest request that ran a "do"
+
+	played gin.HandlerFunc
 }
 
 // New returns an app with one middleware under [Secret].
@@ -61,7 +63,14 @@ func Mount(middleware ...gin.HandlerFunc) *App {
 	a.GET("/", a.do)
 	a.GET("/app/", a.do)
 	a.GET("/then", a.then)
+	a.GET("/play", func(c *gin.Context) { a.played(c) })
 	return a
+}
+
+// Play has a browser request a page that handle answers.
+func (a *App) Play(b *Browser, handle gin.HandlerFunc) *Response {
+	a.played = handle
+	return b.Get("/play")
 }
 
 // keepErrors hands c.Errors to the browser. After HandleContext the outer of
