@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -174,6 +175,29 @@ func TestTxn_RefreshDue(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTxn_RefreshDue_tooLarge: a permanent session in Flask's form is sent with
+// every response; a cookie that has grown too large for that is no reason to fail
+// a page.
+func TestTxn_RefreshDue_tooLarge(t *testing.T) {
+	_, b := newApp(t, ginsession.WithFlaskCookie())
+	noise, r := "", rand.New(rand.NewPCG(1, 2))
+	for range 5000 { // not to be compressed
+		noise += string(rune('a' + r.IntN(26)))
+	}
+	for code := 0; code != 200; noise = noise[20:] {
+		code = b.Get("/?do=permanent:true,set:a=" + noise).Code
+	}
+	b.Handler, _ = newApp(t, ginsession.WithFlaskCookie(), ginsession.WithPath(strings.Repeat("/x", 50)))
+	for _, words := range []string{"", "get:none"} {
+		if w := b.Get("/?do=" + words); w.Code != 200 || w.Errors != nil || len(w.SetCookies(cookieName)) != 0 {
+			t.Errorf("%q: got %d, %v and %q, want 200, no errors and no cookie", words, w.Code, w.Errors, w.SetCookies(cookieName))
+		}
+	}
+	if w := b.Get("/?do=set:b=1"); w.Code != 500 {
+		t.Errorf("a change: got %d, want 500: this test proves nothing", w.Code)
+	}
 }
 
 // TestTxn_Hold upgrades a connection as gorilla/websocket does, which writes the
