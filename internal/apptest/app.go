@@ -22,9 +22,9 @@ type errorsKey struct{}
 // The words of "do" run in order:
 //
 //	set:k=v  get:k  delete:k  incr:k  clear  keys  flash:text  flashes  permanent:true
-//	renew  destroy  save  err  write:text  flush  meanwhile  handle:/path
+//	renew  destroy  save  err  rejected  write:text  flush  meanwhile  handle:/path
 //
-// get, keys, flashes and err write a line to the body; keys has one "k=v" for
+// get, keys, flashes, err and rejected write a line to the body; keys has one "k=v" for
 // each key, sorted. meanwhile calls Meanwhile, handle:/path
 // is [gin.Engine.HandleContext], and /then a page that does what "then" says.
 // The path /app/ is the same as /.
@@ -137,6 +137,8 @@ func (a *App) step(c *gin.Context, s *ginsession.Session, verb, arg string) {
 		}
 	case "err":
 		line(c, fmt.Sprint(s.Err()))
+	case "rejected":
+		line(c, fmt.Sprint(s.Rejected()))
 	default:
 		a.respond(c, verb, arg)
 	}

@@ -125,7 +125,7 @@ func forge(t *testing.T, n int) {
 			pick := func(of []string) string { return of[r.IntN(len(of))] }
 			for i := range n / 4 {
 				f := forgeries[i%len(forgeries)]
-				value := ""
+				var value string
 				if f.make == nil {
 					value = pick(others[f.name])
 				} else if value = f.make(r, pick(genuine), pick(genuine)); ours[value] {

@@ -25,7 +25,7 @@ func TestStorage_Commit(t *testing.T) {
 		cookies         int
 		after           []string // what the browser's session holds
 	}{
-		{"set, then log-out", "get:user,meanwhile,set:a=1,save,keys,err", "destroy", true, []string{"ann", ended, ended[6:]}, 0, nil},
+		{"set, then log-out", "get:user,meanwhile,set:a=1,save,keys,err,rejected", "destroy", true, []string{"ann", ended, ended[6:], "ginsession: the session is not in the store"}, 0, nil},
 		{"set, then an emptying save and log-out", "get:user,meanwhile,set:a=1", "clear,save,destroy", true, []string{"ann"}, 0, nil},
 		{"log-in after a log-out", "meanwhile,renew,save,set:id=42", "destroy", true, nil, 1, []string{"id=42"}},
 		{"log-in over a log-out, and a flash", "get:user,meanwhile,renew,flash:welcome", "destroy", true, []string{"ann"}, 1, []string{"welcome"}},
@@ -97,28 +97,31 @@ func TestStorage_Commit_permanentByAnother(t *testing.T) {
 
 // TestStorage_Commit_update runs updates again on what another request has left.
 func TestStorage_Commit_update(t *testing.T) {
-	plus := func(n int) int { return n + 1 }
-	twice := func(s *ginsession.Session) {
-		ginsession.Update(s, "n", func(n int) int { return n - 1 })
+	add := func(s *ginsession.Session, n int) { ginsession.Update(s, "n", func(old int) int { return old + n }) }
+	once := func(s *ginsession.Session) { add(s, 1) }
+	more := func(s *ginsession.Session) { add(s, 5) }
+	take := func(s *ginsession.Session) {
+		add(s, -1)
 		ginsession.Update(s, "n", func(n int) int { return max(n, 0) })
 	}
-	setAgain := func(s *ginsession.Session) { ginsession.Update(s, "n", plus); s.Set("n", s.GetInt("n")) }
+	setAgain := func(s *ginsession.Session) { add(s, 1); s.Set("n", s.GetInt("n")) }
 	rows := []struct {
-		name       string
-		do         func(*ginsession.Session)
-		start, end int
+		name      string
+		do, other func(*ginsession.Session)
+		end       int // from 1
 	}{
-		{"once", func(s *ginsession.Session) { ginsession.Update(s, "n", plus) }, 1, 3},
-		{"twice, of which the second changes nothing at first", twice, 1, 0},
-		{"updated, then set to the same value", setAgain, 1, 2},
+		{"once", once, once, 3},
+		{"twice, of which the second changes nothing at first", take, take, 0},
+		{"updated, then set to the same value", setAgain, more, 2},
+		{"set, then updated", func(s *ginsession.Session) { s.Set("n", 10); add(s, 1) }, more, 11},
 	}
 	for _, row := range rows {
 		s := newSite(t)
 		visit := func(do func(*ginsession.Session)) {
 			s.Play(s.user.Clone(), func(c *gin.Context) { do(ginsession.From(c)) })
 		}
-		visit(func(s *ginsession.Session) { s.Set("n", row.start) })
-		visit(func(session *ginsession.Session) { row.do(session); visit(row.do) })
+		visit(func(s *ginsession.Session) { s.Set("n", 1) })
+		visit(func(s *ginsession.Session) { row.do(s); visit(row.other) })
 		visit(func(s *ginsession.Session) {
 			if got := s.GetInt("n"); got != row.end {
 				t.Errorf("%s: got %d, want %d", row.name, got, row.end)

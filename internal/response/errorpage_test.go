@@ -62,10 +62,7 @@ func TestErrorPage_inPlaceOfTheResponse(t *testing.T) {
 
 func TestErrorPage_status(t *testing.T) {
 	for err, want := range map[error]int{sessionerr.ErrValue: 500, sessionerr.ErrTooLarge: 500, sessionerr.ErrUnavailable: 503, sessionerr.ErrPanic: 503} {
-		w := play(hold(limit, nil), func(c *gin.Context) { of(c).fails = err })
-		if w.Code != want || w.Body.String() != http.StatusText(want)+"\n" {
-			t.Errorf("%v: got %d %q, want %d", err, w.Code, w.Body, want)
-		}
+		play(hold(limit, nil), func(c *gin.Context) { of(c).fails = err }).want(t, err.Error(), want, http.StatusText(want)+"\n", 0, err)
 	}
 }
 
@@ -124,10 +121,8 @@ func TestErrorPage_errorHandler(t *testing.T) {
 // TestErrorPage_errorHandler_noRoute: the status that gin has noted before is no
 // reason to write the page as well.
 func TestErrorPage_errorHandler_noRoute(t *testing.T) {
-	w := playAt("GET", "/none", hold(limit, func(c *gin.Context, _ error) { c.Status(404) }), fail, nothing)
-	if w.Code != 404 || w.Body.Len() != 0 {
-		t.Errorf("got %d %q, want 404 and no body", w.Code, w.Body)
-	}
+	page404 := func(c *gin.Context, _ error) { c.Status(404) }
+	playAt("GET", "/none", hold(limit, page404), fail, nothing).want(t, "no route", 404, "", 0, sessionerr.ErrValue)
 }
 
 // TestErrorPage_errorHandler_panics: a recovery inside has nobody to tell, as the
@@ -173,8 +168,8 @@ func TestErrorPage_handlerGoesOn(t *testing.T) {
 		}
 		change(c)
 	}, func(*gin.Context) { next = true })
-	if w.Code != 500 || w.Body.String() != page || w.Header().Get("X-After") != "" || next || w.cookies() != 0 || len(w.errs) != 1 {
-		t.Errorf("got %d %q with %v, next handler %v, %v, want 500 %q, false, one error", w.Code, w.Body, w.Header(), next, w.errs, page)
+	if w.want(t, "flushed", 500, page, 0, sessionerr.ErrValue); w.Header().Get("X-After") != "" || next {
+		t.Errorf("got %v, next handler %v, want nothing of the handler's, false", w.Header(), next)
 	}
 }
 
@@ -284,13 +279,9 @@ func TestErrorPage_denied(t *testing.T) {
 			_, _ = c.Writer.WriteString("stale")
 		}
 	}
-	if w := play(hold(limit, nil), stale, hold(limit, nil), fail); w.Code != http.StatusOK || w.Body.String() != "stale" {
-		t.Errorf("got %d %q, want 200 and what is stale", w.Code, w.Body)
-	}
-	w := play(hold(limit, nil), func(c *gin.Context) { c.Next(); change(c) }, hold(limit, nil), func(c *gin.Context) { fail(c); _, _, _ = c.Writer.Hijack() })
-	if w.Code != http.StatusInternalServerError || w.cookies() != 1 {
-		t.Errorf("got %d and %d cookies, want 500 and one", w.Code, w.cookies())
-	}
+	play(hold(limit, nil), stale, hold(limit, nil), fail).want(t, "stale", 200, "stale", 0, sessionerr.ErrValue)
+	after := func(c *gin.Context) { c.Next(); change(c) }
+	play(hold(limit, nil), after, hold(limit, nil), fail, func(c *gin.Context) { _, _, _ = c.Writer.Hijack() }).want(t, "hijacked", 500, page, 1, sessionerr.ErrValue)
 }
 
 // TestErrorPage_connection: the error handler may take the connection over, and

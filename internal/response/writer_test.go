@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log"
 	"net/http"
@@ -104,6 +105,17 @@ type seen struct {
 }
 
 func (s *seen) cookies() int { return len(s.Result().Header["Set-Cookie"]) }
+
+// want fails unless the client got this, and c.Errors has just err, or nothing.
+func (s *seen) want(t *testing.T, name string, code int, body string, cookies int, err error) {
+	t.Helper()
+	if s.Code != code || s.Body.String() != body || s.cookies() != cookies {
+		t.Errorf("%s: got %d %.80q with %d cookies, want %d %.80q with %d", name, s.Code, s.Body, s.cookies(), code, body, cookies)
+	}
+	if err == nil && len(s.errs) != 0 || err != nil && (len(s.errs) != 1 || !errors.Is(s.errs[0].Err, err)) {
+		t.Errorf("%s: got %v in c.Errors, want %v", name, s.errs, err)
+	}
+}
 
 func describe(w gin.ResponseWriter) string {
 	return fmt.Sprintf("status %d, size %d, written %v", w.Status(), w.Size(), w.Written())
@@ -378,8 +390,8 @@ func answersOf(t *testing.T, http2 bool, file string, cookies int, session ...gi
 			for _, name := range []string{"Date", "Last-Modified", "Set-Cookie"} {
 				resp.Header.Del(name)
 			}
-			got[method+" "+a.name] = fmt.Sprintf("%d, %d bytes announced, %v, %.40q… of %d, %v, trailer %v, outside %s",
-				resp.StatusCode, resp.ContentLength, resp.Header, body, len(body), err, resp.Trailer, saw)
+			got[method+" "+a.name] = fmt.Sprintf("%d, %d bytes announced, %v, %.40q… of %d, sum %x, %v, trailer %v, outside %s",
+				resp.StatusCode, resp.ContentLength, resp.Header, body, len(body), crc32.ChecksumIEEE([]byte(body)), err, resp.Trailer, saw)
 		}
 	}
 	return got
@@ -407,54 +419,42 @@ func TestWriter_changeAfterwards(t *testing.T) {
 		{"one byte less than the limit", "GET", func(c *gin.Context) { c.String(200, full); change(c) }, 200, full},
 	}
 	for _, tt := range tests {
-		w := playAt(tt.method, "/", hold(limit, nil), tt.handler)
-		if w.Code != tt.code || w.Body.String() != tt.body || w.cookies() != 1 || len(w.errs) != 0 {
-			t.Errorf("%s: got %d %.80q, %d cookies and %v, want %d %.80q, 1 and no errors", tt.name, w.Code, w.Body, w.cookies(), w.errs, tt.code, tt.body)
-		}
+		playAt(tt.method, "/", hold(limit, nil), tt.handler).want(t, tt.name, tt.code, tt.body, 1, nil)
 	}
 }
 
-// TestWriter_notFound changes the session where gin writes the body after the
-// last middleware.
+// TestWriter_notFound changes the session if there is no route: gin writes the
+// body after the last middleware, unless one has answered.
 func TestWriter_notFound(t *testing.T) {
-	after := func(c *gin.Context) { c.Next(); change(c) }
-	for _, path := range []string{"/none", "/only"} {
-		for i, middleware := range []gin.HandlerFunc{nothing, change, after} {
-			w := playAt("GET", path, hold(limit, nil), middleware, nothing)
-			want := map[string]string{"/none": "404 page not found", "/only": "405 method not allowed"}[path]
-			if fmt.Sprint(w.Code) != want[:3] || w.Body.String() != want || w.cookies() != min(i, 1) {
-				t.Errorf("%d: got %d %q and %d cookies, want %q and %d", i, w.Code, w.Body, w.cookies(), want, min(i, 1))
-			}
-			if want := "status " + want[:3] + ", size -1, written false"; w.outside != want {
-				t.Errorf("%d, outside: got %s, want %s", i, w.outside, want)
-			}
-		}
-	}
-}
-
-func TestWriter_noRoute(t *testing.T) {
 	tests := []struct {
 		name    string
 		handler gin.HandlerFunc
 		code    int
 		body    string
+		cookies int
+		outside string
 	}{
-		{"json", func(c *gin.Context) { c.JSON(404, "none") }, 404, `"none"`},
-		{"abort with 404", func(c *gin.Context) { c.AbortWithStatus(404) }, 404, ""},
-		{"another status", func(c *gin.Context) { c.Status(410) }, 410, ""},
-		{"ok", func(c *gin.Context) { c.Status(200) }, 200, ""},
-		{"sees 404", func(c *gin.Context) { c.String(200, "%d", c.Writer.Status()) }, 200, "404"},
-		{"fails", fail, 500, page},
-		{"fails after 404", func(c *gin.Context) { fail(c); c.JSON(404, "none") }, 500, page},
+		{"untouched", nothing, 404, "404 page not found", 0, "status 404, size -1, written false"},
+		{"changed", change, 404, "404 page not found", 1, "status 404, size -1, written false"},
+		{"changed after next", func(c *gin.Context) { c.Next(); change(c) }, 404, "404 page not found", 1, "status 404, size -1, written false"},
+		{"json", func(c *gin.Context) { change(c); c.JSON(404, "none") }, 404, `"none"`, 1, "status 404, size 6, written true"},
+		{"abort with 404", func(c *gin.Context) { change(c); c.AbortWithStatus(404) }, 404, "", 1, "status 404, size 0, written true"},
+		{"another status", func(c *gin.Context) { change(c); c.Status(410) }, 410, "", 1, "status 410, size -1, written false"},
+		{"sees 404", func(c *gin.Context) { change(c); c.String(200, "%d", c.Writer.Status()) }, 200, "404", 1, "status 200, size 3, written true"},
+		{"fails", fail, 500, page, 0, "status 500, size 22, written true"},
+		{"fails after 404", func(c *gin.Context) { fail(c); c.JSON(404, "none") }, 500, page, 0, "status 500, size 22, written true"},
 	}
 	for _, tt := range tests {
-		r, w := gin.New(), httptest.NewRecorder()
-		r.Use(hold(limit, nil))
-		r.NoRoute(tt.handler)
-		if r.ServeHTTP(w, httptest.NewRequest("GET", "/none", nil)); w.Code != tt.code || w.Body.String() != tt.body {
-			t.Errorf("%s: got %d %q, want %d %q", tt.name, w.Code, w.Body, tt.code, tt.body)
+		var err error
+		if tt.code == 500 {
+			err = sessionerr.ErrValue
+		}
+		w := playAt("GET", "/none", hold(limit, nil), tt.handler, nothing)
+		if w.want(t, tt.name, tt.code, tt.body, tt.cookies, err); w.outside != tt.outside {
+			t.Errorf("%s: got %s outside, want %s", tt.name, w.outside, tt.outside)
 		}
 	}
+	playAt("GET", "/only", hold(limit, nil), change, nothing).want(t, "not allowed", 405, "405 method not allowed", 1, nil)
 }
 
 func TestWriter_Write_limit(t *testing.T) {
@@ -602,10 +602,7 @@ func TestWriter_lateChange(t *testing.T) {
 // response.
 func TestWriter_Finish_ended(t *testing.T) {
 	told := func(_ *gin.Context, err error) { t.Errorf("the error handler hears of %v", err) }
-	w := play(hold(limit, told), func(c *gin.Context) { c.String(200, "x"); of(c).fails = sessionerr.ErrEnded })
-	if w.Code != 200 || w.Body.String() != "x" || len(w.errs) != 1 || !errors.Is(w.errs[0].Err, sessionerr.ErrUnknown) || w.aborted {
-		t.Errorf("got %d %q, %v, aborted %v, want 200 x, one ErrUnknown, false", w.Code, w.Body, w.errs, w.aborted)
-	}
+	play(hold(limit, told), func(c *gin.Context) { c.String(200, "x"); of(c).fails = sessionerr.ErrEnded }).want(t, "ended", 200, "x", 0, sessionerr.ErrUnknown)
 }
 
 // writeAnything tries all ways to write a response that is out already.
@@ -815,13 +812,10 @@ func TestWriter_Leave_panic(t *testing.T) {
 // TestWriter_Leave_panicOutside: a recovery outside has the last word where
 // nothing was begun, and a connection breaks where there is none.
 func TestWriter_Leave_panicOutside(t *testing.T) {
-	w := play(func(c *gin.Context) {
+	play(func(c *gin.Context) {
 		defer func() { _ = recover(); c.Abort(); _, _ = c.Writer.WriteString("fallback") }()
 		c.Next()
-	}, hold(limit, nil), func(*gin.Context) { panic("a bug") })
-	if w.Code != http.StatusOK || w.Body.String() != "fallback" {
-		t.Errorf("got %d %q, want 200 and the fallback", w.Code, w.Body)
-	}
+	}, hold(limit, nil), func(*gin.Context) { panic("a bug") }).want(t, "recovered", 200, "fallback", 0, nil)
 	srv := serveHandlers(t, hold(limit, nil), func(c *gin.Context) { change(c); c.String(200, "half"); panic(http.ErrAbortHandler) })
 	if resp, _, err := fetch(t, srv, "GET", "/"); resp != nil {
 		t.Errorf("got %v and %v, want a broken connection", resp.Status, err)
@@ -831,9 +825,7 @@ func TestWriter_Leave_panicOutside(t *testing.T) {
 // TestWriter_Leave_recovered: a Recovery inside has answered, so the handler has
 // returned.
 func TestWriter_Leave_recovered(t *testing.T) {
-	if w := play(hold(limit, nil), recovery(), func(c *gin.Context) { change(c); panic("x") }); w.Code != 500 || w.Body.Len() != 0 || w.cookies() != 1 {
-		t.Errorf("got %d %q with %d cookies, want 500, no body and 1", w.Code, w.Body, w.cookies())
-	}
+	play(hold(limit, nil), recovery(), func(c *gin.Context) { change(c); panic("x") }).want(t, "inside", 500, "", 1, nil)
 }
 
 func TestWriter_Leave_goexit(t *testing.T) {
@@ -869,16 +861,16 @@ func TestWriter_Leave_wrapped(t *testing.T) {
 		handler gin.HandlerFunc
 		code    int
 		body    string
+		cookies int
+		err     error
 	}{
-		{"/none", nothing, 404, "404 PAGE NOT FOUND"},
-		{"/", func(c *gin.Context) { change(c); c.String(200, "x") }, 200, "X"},
-		{"/", func(c *gin.Context) { fail(c); c.String(200, "x") }, 500, page},
-		{"/", func(c *gin.Context) { change(c); c.String(200, "x"); panic("x") }, 500, "panic"},
+		{"/none", nothing, 404, "404 PAGE NOT FOUND", 0, nil},
+		{"/", func(c *gin.Context) { change(c); c.String(200, "x") }, 200, "X", 1, nil},
+		{"/", func(c *gin.Context) { fail(c); c.String(200, "x") }, 500, page, 0, sessionerr.ErrValue},
+		{"/", func(c *gin.Context) { change(c); c.String(200, "x"); panic("x") }, 500, "panic", 0, nil},
 	}
 	for _, tt := range tests {
-		if w := playAt("GET", tt.path, custom, hold(limit, nil), capitals, tt.handler); w.Code != tt.code || w.Body.String() != tt.body {
-			t.Errorf("%s: got %d %q, want %d %q", tt.path, w.Code, w.Body, tt.code, tt.body)
-		}
+		playAt("GET", tt.path, custom, hold(limit, nil), capitals, tt.handler).want(t, tt.path, tt.code, tt.body, tt.cookies, tt.err)
 	}
 }
 
@@ -941,9 +933,7 @@ func TestWriter_Enter_begunOutside(t *testing.T) {
 		_, _ = c.Writer.WriteString(" inside")
 		change(c)
 	})
-	if w.Body.String() != "outside inside" || w.cookies() != 0 || len(w.errs) != 1 || !errors.Is(w.errs[0].Err, sessionerr.ErrLate) {
-		t.Errorf("got %q with %d cookies and %v, want both, none and ErrLate", w.Body, w.cookies(), w.errs)
-	}
+	w.want(t, "begun outside", 200, "outside inside", 0, sessionerr.ErrLate)
 }
 
 // TestWriter_twoSessions: a session outside that holds the response back lets go

@@ -201,23 +201,28 @@ func TestTxn_RefreshDue_tooLarge(t *testing.T) {
 }
 
 // TestTxn_Hold upgrades a connection as gorilla/websocket does, which writes the
-// response itself and never asks for the headers, and as coder/websocket does,
-// which sends them.
+// response itself and never asks for the headers, as handlers do that pass the
+// headers on, and as coder/websocket does, which sends them.
 func TestTxn_Hold(t *testing.T) {
-	set := func(s *ginsession.Session, _ *gin.Context) { s.Set("a", 1) }
-	renew := func(s *ginsession.Session, _ *gin.Context) { s.Renew() }
-	save := func(s *ginsession.Session, c *gin.Context) { s.Set("a", 1); _ = s.Save(); _ = c.Writer.Header() }
-	send := func(s *ginsession.Session, c *gin.Context) {
-		s.Set("a", 1)
+	words := func(change func(*ginsession.Session)) func(*gin.Context) http.Header {
+		return func(c *gin.Context) http.Header { change(ginsession.From(c)); return nil }
+	}
+	set := words(func(s *ginsession.Session) { s.Set("a", 1) })
+	renew := words((*ginsession.Session).Renew)
+	ask := func(c *gin.Context) http.Header { set(c); return c.Writer.Header() }
+	save := func(c *gin.Context) http.Header { set(c); _ = ginsession.From(c).Save(); return c.Writer.Header() }
+	send := func(c *gin.Context) http.Header {
+		set(c)
 		c.Header("Upgrade", "test")
 		c.Writer.WriteHeader(http.StatusSwitchingProtocols)
 		c.Writer.WriteHeaderNow()
+		return nil
 	}
 	rows := []struct {
 		name    string
 		storage int // in storages
 		user    bool
-		use     func(*ginsession.Session, *gin.Context)
+		use     func(*gin.Context) http.Header // the headers, if it asks for them
 		late    bool
 	}{
 		{"cookie, set", 0, false, set, true},
@@ -227,13 +232,16 @@ func TestTxn_Hold(t *testing.T) {
 		{"store, set, logged in", 2, true, set, false},
 		{"cookie, renew", 0, true, renew, true},
 		{"store, renew", 2, true, renew, true},
-		{"cookie, destroy", 0, true, func(s *ginsession.Session, _ *gin.Context) { s.Destroy() }, true},
+		{"cookie, destroy", 0, true, words((*ginsession.Session).Destroy), true},
+		{"cookie, headers asked for", 0, false, ask, false},
+		{"store, headers asked for", 2, false, ask, false},
+		{"cookie, headers asked for afterwards", 0, false, set, false},
 		{"cookie, saved, headers asked for", 0, false, save, false},
 		{"store, saved, headers asked for", 2, false, save, false},
 		{"cookie, headers sent", 0, false, send, false},
 		{"store, headers sent", 2, false, send, false},
-		{"cookie, read", 0, true, func(s *ginsession.Session, _ *gin.Context) { s.Get("user") }, false},
-		{"cookie, unused", 0, true, func(*ginsession.Session, *gin.Context) {}, false},
+		{"cookie, read", 0, true, words(func(s *ginsession.Session) { s.Get("user") }), false},
+		{"cookie, unused", 0, true, words(func(*ginsession.Session) {}), false},
 	}
 	for _, row := range rows {
 		errs := make(chan []*gin.Error, 1)
@@ -244,9 +252,12 @@ func TestTxn_Hold(t *testing.T) {
 		}
 		a := apptest.Mount(watch, apptest.Middleware(t, apptest.Secret, append(storages[row.storage].opts(), ginsession.WithName(cookieName))...))
 		a.GET("/ws", func(c *gin.Context) {
-			row.use(ginsession.From(c), c)
-			if err := hijack(c.Writer); err != nil {
-				t.Errorf("%s: %v", row.name, err)
+			h, err := row.use(c), hijack(c.Writer)
+			if strings.HasSuffix(row.name, "afterwards") {
+				h = c.Writer.Header()
+			}
+			if err != nil || h != nil && len(h["Set-Cookie"]) != 1 {
+				t.Errorf("%s: got %v and the headers %v, want nil and a cookie", row.name, err, h)
 			}
 		})
 		b := apptest.NewBrowser(a)
