@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -676,4 +677,22 @@ func TestSizes(t *testing.T) {
 	if want := map[string]int{"cookie": 307, "record": 230}; !maps.Equal(got, want) {
 		t.Errorf("got %v bytes, want %v", got, want)
 	}
+}
+
+// newSessions returns what [ginsession.New] returns, or ends the test.
+func newSessions(t testing.TB, opts ...ginsession.Option) gin.HandlerFunc {
+	t.Helper()
+	return mustNew(t, secret, opts...)
+}
+
+// set changes the session in a way that needs a Set-Cookie.
+func set(c *gin.Context) { ginsession.From(c).Set("user", "ann") }
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

@@ -1,18 +1,13 @@
 package ginsession_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -91,43 +86,5 @@ func wantOneError(t testing.TB, where string, errs []error, want error) {
 	t.Helper()
 	if len(errs) != 1 || !errors.Is(errs[0], want) {
 		t.Errorf("%s: got %v, want one: %v", where, errs, want)
-	}
-}
-
-// newSessions returns what [ginsession.New] returns, or ends the test.
-func newSessions(t testing.TB, opts ...ginsession.Option) gin.HandlerFunc {
-	t.Helper()
-	return mustNew(t, secret, opts...)
-}
-
-// set changes the session in a way that needs a Set-Cookie.
-func set(c *gin.Context) { ginsession.From(c).Set("user", "ann") }
-
-func readText(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-// logTo returns an option that logs to what lines returns: without times, and
-// with every duration as "1ms".
-func logTo() (opt ginsession.Option, lines func() []string) {
-	var b bytes.Buffer
-	tidy := func(_ []string, a slog.Attr) slog.Attr {
-		switch {
-		case a.Key == slog.TimeKey:
-			return slog.Attr{}
-		case a.Value.Kind() == slog.KindDuration:
-			return slog.Duration(a.Key, time.Millisecond)
-		}
-		return a
-	}
-	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: tidy}))
-	return ginsession.WithLogger(logger), func() []string {
-		defer b.Reset()
-		return slices.DeleteFunc(strings.Split(b.String(), "\n"), func(line string) bool { return line == "" })
 	}
 }

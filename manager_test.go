@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -44,5 +46,25 @@ func TestManager_log(t *testing.T) {
 		if d, e := lines(&byDefault), lines(&explicit); d != row.byDefault || e != row.logger {
 			t.Errorf("%s, %d options: got %d lines by default and %d to the logger, want %d and %d", row.mode, len(row.opts), d, e, row.byDefault, row.logger)
 		}
+	}
+}
+
+// logTo returns an option that logs to what lines returns: without times, and
+// with every duration as "1ms".
+func logTo() (opt ginsession.Option, lines func() []string) {
+	var b bytes.Buffer
+	tidy := func(_ []string, a slog.Attr) slog.Attr {
+		switch {
+		case a.Key == slog.TimeKey:
+			return slog.Attr{}
+		case a.Value.Kind() == slog.KindDuration:
+			return slog.Duration(a.Key, time.Millisecond)
+		}
+		return a
+	}
+	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: tidy}))
+	return ginsession.WithLogger(logger), func() []string {
+		defer b.Reset()
+		return slices.DeleteFunc(strings.Split(b.String(), "\n"), func(line string) bool { return line == "" })
 	}
 }

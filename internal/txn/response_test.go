@@ -3,6 +3,7 @@ package txn_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -11,14 +12,45 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
 )
+
+const sid = "sid"
+
+// storages are where a session can live.
+var storages = []struct {
+	name string
+	opts func() []ginsession.Option
+}{
+	{"cookie", func() []ginsession.Option { return nil }},
+	{"flask", func() []ginsession.Option { return []ginsession.Option{ginsession.WithFlaskCookie()} }},
+	{"store", func() []ginsession.Option { return []ginsession.Option{ginsession.WithStore(apptest.NewStore())} }},
+}
+
+func newBrowser(t *testing.T, opts ...ginsession.Option) (*apptest.App, *apptest.Browser) {
+	t.Helper()
+	a := apptest.New(t, append(opts, ginsession.WithName(sid))...)
+	return a, apptest.NewBrowser(a)
+}
+
+// sees returns what a copy of the browser's cookies opens, as "k=v" lines.
+func sees(b *apptest.Browser) []string { return b.Clone().Get("/?do=keys").Lines() }
+
+func read(c *gin.Context) { ginsession.From(c).Len() }
+func set(c *gin.Context)  { ginsession.From(c).Set("user", "ann") }
+func save(c *gin.Context) { set(c); _ = ginsession.From(c).Save() }
+
+func inTurn(handlers ...gin.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		for _, h := range handlers {
+			h(c)
+		}
+	}
+}
 
 // TestTxn_Save: an error that Save returned is the handler's, and its response
 // stands, unless the session changes again.
@@ -45,7 +77,7 @@ func TestTxn_Save(t *testing.T) {
 	for _, row := range rows {
 		for _, flush := range []bool{false, true} {
 			told := 0
-			a, b := newApp(t, ginsession.WithErrorHandler(func(*gin.Context, error) { told++ }))
+			a, b := newBrowser(t, ginsession.WithErrorHandler(func(*gin.Context, error) { told++ }))
 			w := a.Play(b, func(c *gin.Context) {
 				s := ginsession.From(c)
 				row.fail(s)
@@ -68,12 +100,12 @@ func TestTxn_Save(t *testing.T) {
 	}
 }
 
-// TestTxn_Save_refused: a session that the store has refused has no ID, and can
+// TestTxn_ID_refused: a session that the store has refused has no ID, and can
 // still be saved.
-func TestTxn_Save_refused(t *testing.T) {
+func TestTxn_ID_refused(t *testing.T) {
 	store := apptest.NewStore()
 	store.SetLimit(4000)
-	a, b := newApp(t, ginsession.WithStore(store))
+	a, b := newBrowser(t, ginsession.WithStore(store))
 	a.Play(b, func(c *gin.Context) {
 		s := ginsession.From(c)
 		s.Set("big", strings.Repeat("x", 5000))
@@ -150,7 +182,7 @@ func TestTxn_Finish_late(t *testing.T) {
 // not.
 func TestTxn_Save_thenPanic(t *testing.T) {
 	for _, storage := range storages {
-		opts := append(storage.opts(), ginsession.WithName(cookieName))
+		opts := append(storage.opts(), ginsession.WithName(sid))
 		a := apptest.Mount(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, _ any) { c.AbortWithStatus(500) }), apptest.Middleware(t, apptest.Secret, opts...))
 		b := apptest.NewBrowser(a)
 		w := a.Play(b, inTurn(save, func(c *gin.Context) { ginsession.From(c).Set("user", "bob"); panic("x") }))
@@ -160,28 +192,11 @@ func TestTxn_Save_thenPanic(t *testing.T) {
 	}
 }
 
-// TestTxn_RefreshDue: an idle timeout that is taken out of the options ends no
-// session that is used.
-func TestTxn_RefreshDue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := apptest.NewStore()
-		_, b := newApp(t, ginsession.WithStore(store), ginsession.WithIdleTimeout(time.Hour))
-		b.Get("/?do=set:a=1")
-		b.Handler, _ = newApp(t, ginsession.WithStore(store))
-		for range 5 {
-			time.Sleep(50 * time.Minute)
-			if got := b.Get("/?do=get:a").Lines(); !slices.Equal(got, []string{"1"}) {
-				t.Fatalf("got %q, want 1", got)
-			}
-		}
-	})
-}
-
 // TestTxn_RefreshDue_tooLarge: a permanent session in Flask's form is sent with
 // every response; a cookie that has grown too large for that is no reason to fail
 // a page.
 func TestTxn_RefreshDue_tooLarge(t *testing.T) {
-	_, b := newApp(t, ginsession.WithFlaskCookie())
+	_, b := newBrowser(t, ginsession.WithFlaskCookie())
 	noise, r := "", rand.New(rand.NewPCG(1, 2))
 	for range 5000 { // not to be compressed
 		noise += string(rune('a' + r.IntN(26)))
@@ -189,10 +204,10 @@ func TestTxn_RefreshDue_tooLarge(t *testing.T) {
 	for code := 0; code != 200; noise = noise[20:] {
 		code = b.Get("/?do=permanent:true,set:a=" + noise).Code
 	}
-	b.Handler, _ = newApp(t, ginsession.WithFlaskCookie(), ginsession.WithPath(strings.Repeat("/x", 50)))
+	b.Handler, _ = newBrowser(t, ginsession.WithFlaskCookie(), ginsession.WithPath(strings.Repeat("/x", 50)))
 	for _, words := range []string{"", "get:none"} {
-		if w := b.Get("/?do=" + words); w.Code != 200 || w.Errors != nil || len(w.SetCookies(cookieName)) != 0 {
-			t.Errorf("%q: got %d, %v and %q, want 200, no errors and no cookie", words, w.Code, w.Errors, w.SetCookies(cookieName))
+		if w := b.Get("/?do=" + words); w.Code != 200 || w.Errors != nil || len(w.SetCookies(sid)) != 0 {
+			t.Errorf("%q: got %d, %v and %q, want 200, no errors and no cookie", words, w.Code, w.Errors, w.SetCookies(sid))
 		}
 	}
 	if w := b.Get("/?do=set:b=1"); w.Code != 500 {
@@ -250,7 +265,7 @@ func TestTxn_Hold(t *testing.T) {
 				errs <- c.Errors
 			}
 		}
-		a := apptest.Mount(watch, apptest.Middleware(t, apptest.Secret, append(storages[row.storage].opts(), ginsession.WithName(cookieName))...))
+		a := apptest.Mount(watch, apptest.Middleware(t, apptest.Secret, append(storages[row.storage].opts(), ginsession.WithName(sid))...))
 		a.GET("/ws", func(c *gin.Context) {
 			h, err := row.use(c), hijack(c.Writer)
 			if strings.HasSuffix(row.name, "afterwards") {
@@ -312,4 +327,131 @@ func upgrade(t *testing.T, h http.Handler, cookies []*http.Cookie) {
 		t.Fatalf("got %v and %v, want 101", resp, err)
 	}
 	_, _ = io.Copy(io.Discard, conn)
+}
+
+// TestTxn_Clear: a session that was empty before it was made permanent is as it
+// began.
+func TestTxn_Clear(t *testing.T) {
+	_, b := newBrowser(t)
+	w := b.Get("/?do=permanent:true,clear,set:a=1")
+	if got := w.SetCookies(sid); len(got) != 1 || strings.Contains(got[0], "Max-Age") || !slices.Equal(sees(b), []string{"a=1"}) {
+		t.Errorf("got %q and %q, want one without Max-Age, and a=1", got, sees(b))
+	}
+}
+
+func TestTxn_Headers_vary(t *testing.T) {
+	vary := func(values ...string) gin.HandlerFunc {
+		return func(c *gin.Context) { c.Writer.Header()["Vary"] = values }
+	}
+	rows := []struct {
+		name   string
+		handle gin.HandlerFunc
+		want   string
+	}{
+		{"untouched", vary("Origin"), "[Origin]"},
+		{"another after", inTurn(read, vary("Accept-Encoding")), "[Accept-Encoding Cookie]"},
+		{"another after Save", inTurn(save, vary("Accept-Encoding")), "[Accept-Encoding Cookie]"},
+		{"ours overwritten", inTurn(save, func(c *gin.Context) { c.Writer.Header()["Vary"][0] = "Origin" }, save), "[Origin Cookie]"},
+		{"after Save", inTurn(save, read), "[Cookie]"},
+		{"in a second line", inTurn(vary("Origin", "COOKIE"), read), "[Origin COOKIE]"},
+	}
+	for _, row := range rows {
+		a, b := newBrowser(t)
+		if got := fmt.Sprint(a.Play(b, row.handle).Result().Header["Vary"]); got != row.want {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
+// TestTxn_Headers_setCookie: after each Save our line is among the headers once,
+// and others that are there, or were kept, stay as they are.
+func TestTxn_Headers_setCookie(t *testing.T) {
+	for others := range 2 {
+		a, b := newBrowser(t)
+		w := a.Play(b, func(c *gin.Context) {
+			s := ginsession.From(c)
+			if others > 0 {
+				c.SetCookie("other", "1", 0, "/", "", true, true)
+			}
+			var kept, copied []string
+			for _, user := range []string{"ann", "ann", "bob"} {
+				s.Set("user", user)
+				if err := s.Save(); err != nil {
+					t.Error(err)
+				}
+				lines := c.Writer.Header()["Set-Cookie"]
+				if len(lines) != others+1 {
+					t.Errorf("%s: got %q, want %d others and ours", user, lines, others)
+				}
+				if kept == nil {
+					kept, copied = lines, slices.Clone(lines)
+				}
+			}
+			if !slices.Equal(kept, copied) {
+				t.Errorf("lines that somebody kept: got %q, want %q", kept, copied)
+			}
+			s.Set("user", "cleo")
+		})
+		if got := w.Result().Header["Set-Cookie"]; len(got) != others+1 || !slices.Equal(sees(b), []string{"user=cleo"}) {
+			t.Errorf("got %q and %q, want %d others and ours, with user=cleo", got, sees(b), others)
+		}
+	}
+	a, b := newBrowser(t)
+	w := a.Play(b, inTurn(save, func(c *gin.Context) { c.Writer.Header().Del("Set-Cookie") }))
+	if got := w.Header()["Set-Cookie"]; len(got) != 1 {
+		t.Errorf("dropped by the handler: got %q, want ours", got)
+	}
+}
+
+// TestTxn_Headers_goroutine: Save leaves the headers alone, so that any goroutine
+// may call it; the next look at them finds its cookie. The race detector looks on.
+func TestTxn_Headers_goroutine(t *testing.T) {
+	for _, storage := range storages {
+		a, b := newBrowser(t, storage.opts()...)
+		var before, after []string
+		w := a.Play(b, func(c *gin.Context) {
+			h, done := c.Writer.Header(), make(chan error)
+			go func(c *gin.Context) {
+				s := ginsession.From(c)
+				for i := range 100 {
+					s.Set("a", i)
+					if err := s.Save(); err != nil {
+						t.Error(err)
+					}
+				}
+				done <- nil
+			}(c.Copy())
+			for i := range 1000 {
+				h[fmt.Sprint("X-", i%10)] = []string{"1"}
+			}
+			<-done
+			before = slices.Clone(h["Set-Cookie"])
+			after = slices.Clone(c.Writer.Header()["Set-Cookie"])
+			c.Status(http.StatusNoContent)
+		})
+		if len(before) != 0 || len(after) != 1 || !slices.Equal(w.SetCookies(sid), after) {
+			t.Errorf("%s: got %q before the headers were asked for, %q then, and sent %q, want none, one, the same",
+				storage.name, before, after, w.SetCookies(sid))
+		}
+		if got := sees(b); !slices.Equal(got, []string{"a=99"}) {
+			t.Errorf("%s: got %q, want a=99", storage.name, got)
+		}
+	}
+}
+
+// TestTxn_Headers_importOfOurName: where Flask's cookie and ours have one name,
+// one line replaces both.
+func TestTxn_Headers_importOfOurName(t *testing.T) {
+	const flaskSecret = "the secret of the Flask app, long"
+	for words, want := range map[string][]string{"set:user=bob": {"user=bob"}, "clear,save,set:user=bob,save": {"user=bob"}, "clear,save,set:user=bob,save,destroy": nil} {
+		b := apptest.NewBrowser(apptest.Mount(apptest.Middleware(t, flaskSecret, ginsession.WithFlaskCookie())))
+		b.Get("/?do=set:user=ann")
+		b.Handler = apptest.New(t, ginsession.WithName("session"), ginsession.WithFlaskMigration(flaskSecret))
+		if got := sees(b); !slices.Equal(got, []string{"user=ann"}) {
+			t.Fatalf("got %q, want Flask's session", got)
+		}
+		if w := b.Get("/?do=" + words); len(w.SetCookies("session")) != 1 || !slices.Equal(sees(b), want) {
+			t.Errorf("%s: got %q and %q, want one line, and %q", words, w.SetCookies("session"), sees(b), want)
+		}
+	}
 }
