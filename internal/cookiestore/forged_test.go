@@ -16,7 +16,7 @@ import (
 )
 
 // TestSealed_Load_forged is what TestSoakSealed_Load_forged does at length.
-func TestSealed_Load_forged(t *testing.T) { forge(t, 200_000) }
+func TestSealed_Load_forged(t *testing.T) { forge(t, 50_000) }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

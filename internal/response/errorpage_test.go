@@ -215,6 +215,7 @@ func buffering(c *gin.Context) {
 		c.Writer.WriteHeader(w.status)
 	}
 	c.Header("X-Flushes", fmt.Sprint(w.flushes))
+	c.Header("X-Told", fmt.Sprint(w.status))
 	_, _ = c.Writer.Write(w.body.Bytes())
 }
 
