@@ -21,6 +21,7 @@ const (
 	adviseMany      = "the database takes no more connections: lower db.SetMaxOpenConns, or raise the server's limit"
 	adviseLogin     = "the database does not accept this user, password or database name: look at what sql.Open was given"
 	adviseStarting  = "the database is starting up or shutting down: try again in a moment"
+	adviseEnded     = "the database ends its connections: its log says why"
 	adviseCancelled = "the database has cancelled the statement: look at its statement_timeout or max_statement_time"
 	adviseBusy      = "other statements lock the session's row or the table for longer than sqlstore.WithTimeout allows"
 	adviseLocked    = "another connection locks the database for longer than sqlstore.WithTimeout allows: keep transactions short, set journal_mode=WAL, and a busy_timeout below that limit"
@@ -41,6 +42,7 @@ var advice = map[string]string{
 	"53300": adviseMany, "1040": adviseMany, "1203": adviseMany, "1226": adviseMany,
 	"28": adviseLogin, "3D000": adviseLogin, "1045": adviseLogin, "1046": adviseLogin, "1049": adviseLogin,
 	"57P": adviseStarting, "1053": adviseStarting,
+	"08": adviseEnded, "1927": adviseEnded, "3169": adviseEnded, "4031": adviseEnded,
 	"57014": adviseCancelled, "1317": adviseCancelled, "1969": adviseCancelled, "3024": adviseCancelled,
 	"40": adviseBusy, "55P03": adviseBusy, "1205": adviseBusy, "1213": adviseBusy,
 	"58030": adviseOpen, "XX001": adviseDamaged, "XX002": adviseDamaged,

@@ -44,13 +44,14 @@ func (s *Store) retry(ctx context.Context, do func(context.Context) error) (unsu
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pause := time.Millisecond
-	for lost := 0; ; {
+	var before error // of the try before
+	for lost := 0; ; before = err {
 		err = do(ctx)
 		switch {
 		case err == nil:
 			return unsure, nil
 		case ctx.Err() != nil && !isAnswer(err):
-			return unsure, errors.Join(ctx.Err(), err)
+			return unsure, errors.Join(ctx.Err(), err, before)
 		case isLost(err):
 			unsure = true
 			if lost++; lost == tries {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,7 @@ type Kind struct {
 	maker   string // of the program that makes a data directory
 	make    func(dir string) (args []string)
 	run     func(dir, port string) (args []string)
-	dsn     func(addr, params string) string
+	dsn     func(user, password, addr, params string) string
 
 	template template
 	shared   shared
@@ -57,8 +58,8 @@ var PostgreSQL = &Kind{
 		return []string{"-D", filepath.Join(dir, "data"), "-h", "127.0.0.1", "-p", port, "-k", dir,
 			"-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=16MB"}
 	},
-	dsn: func(addr, params string) string {
-		return "postgres://app:" + password + "@" + addr + "/postgres?sslmode=disable" + params
+	dsn: func(user, password, addr, params string) string {
+		return "postgres://" + user + ":" + url.PathEscape(password) + "@" + addr + "/postgres?sslmode=disable" + params
 	},
 }
 
@@ -75,8 +76,8 @@ var MariaDB = &Kind{
 			"--skip-name-resolve", "--max-connections=200", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M",
 			"--innodb-flush-log-at-trx-commit=2", "--innodb-use-native-aio=0"}
 	},
-	dsn: func(addr, params string) string {
-		return "app:" + password + "@tcp(" + addr + ")/app?interpolateParams=true" + params
+	dsn: func(user, password, addr, params string) string {
+		return user + ":" + password + "@tcp(" + addr + ")/app?interpolateParams=true" + params
 	},
 }
 
@@ -246,7 +247,18 @@ func (s *Server) command(program string, args ...string) {
 // closed with the test.
 func (s *Server) Open(tb testing.TB, addr, params string) *sql.DB {
 	tb.Helper()
-	db, err := sql.Open(s.kind.driver, s.kind.dsn(addr, params))
+	return s.open(tb, s.kind.dsn("app", password, addr, params))
+}
+
+// OpenAs is [Server.Open] for another user.
+func (s *Server) OpenAs(tb testing.TB, user, password string) *sql.DB {
+	tb.Helper()
+	return s.open(tb, s.kind.dsn(user, password, s.Addr, ""))
+}
+
+func (s *Server) open(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(s.kind.driver, dsn)
 	if err != nil {
 		tb.Fatal(err)
 	}
