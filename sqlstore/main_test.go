@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	gin.SetMode(gin.TestMode)
 	sqltest.Quiet()
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8") // they wait for servers more than they compute
+	_ = flag.Set("test.parallel", "4") // they wait for servers more than they compute
 	code := m.Run()
 	sqltest.End()
 	os.Exit(code)

@@ -72,6 +72,9 @@ func New(db *sql.DB, dialect Dialect, opts ...Option) (*Store, error) {
 		return nil, wrong("WithTimeout", "a limit is a time.Duration of 10ms or more, such as 2*time.Second; leave the option out for 2 seconds")
 	}
 	s.sql = dialect.statements(s.table)
+	if dialect == SQLite {
+		s.writing = make(chan struct{}, 1)
+	}
 	return s, nil
 }
 

@@ -13,7 +13,7 @@ var longLoad = storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Secon
 
 func TestSoak_sessions(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
-		store, _ := d.newStore(t, d.open(t))
+		store, _ := d.newStore(t, d.open(t), patient)
 		storetest.RunSessions(t, store, storetest.Full)
 	})
 }

@@ -39,6 +39,8 @@ type Store struct {
 	now     func() time.Time
 	sql     statements
 
+	writing chan struct{} // full while SQLite writes, which it does one at a time; else nil
+
 	fits  atomic.Bool  // the table's shape was looked at, and it is ours
 	sweep atomic.Int64 // when to look for expired rows again, in Unix milliseconds
 }
@@ -112,7 +114,7 @@ func (s *Store) Save(ctx context.Context, id string, r ginsession.Record) error 
 // Delete implements [ginsession.Store], by one DELETE.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	_, err := s.try(ctx, func(ctx context.Context) error {
-		_, err := s.db.ExecContext(ctx, s.sql.remove, id)
+		_, err := s.exec(ctx, s.sql.remove, id)
 		return err
 	})
 	if err != nil {
@@ -212,8 +214,17 @@ func (v *save) judge(ctx context.Context, n int64, err error) error {
 	return ginsession.ErrConflict
 }
 
-// exec returns how many rows a statement has changed.
+// exec returns how many rows a statement has changed. Writers of SQLite queue up
+// here: there, they would poll for the lock, and some would starve.
 func (s *Store) exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {
+	if s.writing != nil {
+		select {
+		case s.writing <- struct{}{}:
+			defer func() { <-s.writing }()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	result, err := s.db.ExecContext(ctx, statement, args...)
 	if err != nil {
 		return 0, err

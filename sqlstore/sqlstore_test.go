@@ -2,11 +2,14 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,15 +21,17 @@ import (
 
 func TestStore_contract(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
-		t.Parallel()
-		store, _ := d.newStore(t, d.open(t))
+		store, _ := d.newStore(t, d.open(t), patient)
 		storetest.Run(t, store)
 	})
 }
 
+// patient is for tests of anything but time.
+var patient = sqlstore.WithTimeout(20 * time.Second)
+
 // The settings of a connection that change how statements meet each other, how
 // rows are counted, or how parameters travel.
-func TestStore_contractOfOtherConnections(t *testing.T) {
+func TestStore_connections(t *testing.T) {
 	rows := []struct {
 		name, params string
 		d            database
@@ -40,37 +45,88 @@ func TestStore_contractOfOtherConnections(t *testing.T) {
 		{"read committed", "&tx_isolation=%27READ-COMMITTED%27", mariaDB},
 		{"not strict", "&sql_mode=%27%27", mariaDB},
 		{"prepared", "&interpolateParams=false", mariaDB},
+		{"rollback journal", "&_pragma=journal_mode(DELETE)", sqlite},
+		{"no busy timeout", "&_pragma=busy_timeout(0)", sqlite},
 	}
 	for _, row := range rows {
 		t.Run(row.d.name+" "+row.name, func(t *testing.T) {
 			t.Parallel()
-			server := sqltest.Shared(t, row.d.kind)
-			store, _ := row.d.newStore(t, server.Open(t, server.Addr, row.params))
-			storetest.Run(t, store)
+			var db *sql.DB
+			if row.d.kind != nil {
+				server := sqltest.Shared(t, row.d.kind)
+				db = server.Open(t, server.Addr, row.params)
+			} else {
+				db = openFile(t, t.TempDir()+"/db", row.params)
+			}
+			shortContract(t, row.d, db)
 		})
+	}
+	t.Run("SQLite in memory", func(t *testing.T) {
+		db := openFile(t, ":memory:", "")
+		db.SetMaxOpenConns(1)
+		shortContract(t, sqlite, db)
+	})
+}
+
+// shortContract is the part of the contract that a connection may spoil.
+func shortContract(t *testing.T, d database, db *sql.DB) {
+	store, _ := d.newStore(t, db, patient)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for _, data := range []string{"", string(every), strings.Repeat(string(every), 256)} {
+		mustSave(t, store, "id", stored(data, nil))
+		wantErr(t, store.Save(t.Context(), "id", stored(data, nil)), ginsession.ErrConflict)
+		first := mustLoad(t, store, "id").Version
+		r := stored(data, first)
+		mustSave(t, store, "id", r)
+		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict) // nothing but the version differs
+		if got := string(mustLoad(t, store, "id").Data); got != data {
+			t.Errorf("got %d bytes, want the %d that were saved", len(got), len(data))
+		}
+		if err := store.Delete(t.Context(), "id"); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrNotFound)
+		mustSave(t, store, "id", ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(-time.Hour)})
+		mustSave(t, store, "id", stored(data, nil)) // in place of what has expired
+		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict)
+		if err := store.Delete(t.Context(), "id"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 4 {
+		id := fmt.Sprint("race", i)
+		wantOneWinner(t, store, id, nil)
+		wantOneWinner(t, store, id, mustLoad(t, store, id).Version)
 	}
 }
 
-func TestStore_contractOfSQLite(t *testing.T) {
-	t.Run("rollback journal, no busy timeout", func(t *testing.T) {
-		t.Parallel()
-		store, _ := sqlite.newStore(t, openFile(t, t.TempDir()+"/db", "&_pragma=journal_mode(DELETE)&_pragma=busy_timeout(0)"))
-		storetest.Run(t, store)
-	})
-	t.Run("in memory", func(t *testing.T) {
-		t.Parallel()
-		db := openFile(t, ":memory:", "")
-		db.SetMaxOpenConns(1)
-		store, _ := sqlite.newStore(t, db)
-		storetest.Run(t, store)
-	})
+func wantOneWinner(t *testing.T, store ginsession.Store, id string, version any) {
+	t.Helper()
+	var winners atomic.Int32
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			switch err := store.Save(context.Background(), id, stored("x", version)); {
+			case err == nil:
+				winners.Add(1)
+			case !errors.Is(err, ginsession.ErrConflict):
+				t.Errorf("got %v, want ErrConflict", err)
+			}
+		})
+	}
+	all.Wait()
+	if n := winners.Load(); n != 1 {
+		t.Errorf("%d of 16 saves succeeded, want 1", n)
+	}
 }
 
 func TestStore_sessions(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
-		t.Parallel()
-		store, _ := d.newStore(t, d.open(t))
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 300, Sets: 150, Flashes: 100, Races: 150})
+		store, _ := d.newStore(t, d.open(t), patient)
+		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 60, Races: 60})
 	})
 }
 
