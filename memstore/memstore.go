@@ -37,7 +37,7 @@ const (
 
 	// overhead is what a record costs beside its id and its data, in bytes: its
 	// entry, and its places in the map, the list and the heap.
-	overhead = 320
+	overhead = 256
 
 	// maxShare is the part of the limit that one record may have.
 	maxShare = 16
