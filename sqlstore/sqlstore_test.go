@@ -183,6 +183,22 @@ func TestStore_expired(t *testing.T) {
 	})
 }
 
+// A record that expires while another is created in its place is a conflict: the
+// contract of Save has no other word for it.
+func TestStore_expiresMeanwhile(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d database) {
+		store, _ := d.newStore(t, d.open(t))
+		end := time.Now().Add(time.Hour).Truncate(time.Second)
+		mustSave(t, store, "id", ginsession.Record{Data: []byte("one"), Expires: end})
+		asked := 0
+		store.SetNow(func() time.Time {
+			asked++
+			return end.Add(time.Duration(min(asked, 2)-2) * time.Millisecond)
+		})
+		wantErr(t, store.Save(t.Context(), "id", stored("two", nil)), ginsession.ErrConflict)
+	})
+}
+
 // An expiry is never earlier than it was asked for, however far it is.
 func TestStore_expiryRounded(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
