@@ -112,7 +112,7 @@ func (s *Store) explain(err error) error {
 // advise returns the way out of an error, "" if none is known.
 func (s *Store) advise(err error) string {
 	text := err.Error()
-	if errors.Is(err, errShape) || strings.Contains(text, "unable to encode") || strings.Contains(text, "Scan error") { // pgx; database/sql
+	if errors.Is(err, errShape) || strings.Contains(text, "unable to encode") || strings.Contains(text, "Scan error") { // as pgx has it, and as sql.Rows does
 		return adviseShape
 	}
 	if s.dialect == SQLite {

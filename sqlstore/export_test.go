@@ -10,3 +10,9 @@ func (s *Store) SetSwept() { s.sweep.Store(s.nowMillis() + sweepEvery.Millisecon
 
 // Schema returns the statements of [Store.Migrate].
 func (s *Store) Schema() []string { return s.sql.schema }
+
+// HoldWriter lets no other write begin in SQLite until release is called.
+func (s *Store) HoldWriter() (release func()) {
+	s.writing <- struct{}{}
+	return func() { <-s.writing }
+}

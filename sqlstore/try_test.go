@@ -275,6 +275,21 @@ func TestStore_locked(t *testing.T) {
 	})
 }
 
+// Those that wait for their turn to write have the time limit too.
+func TestStore_writersQueue(t *testing.T) {
+	db := sqlite.open(t)
+	_, table := sqlite.newStore(t, db)
+	store := storeOf(t, db, sqlstore.SQLite, sqlstore.WithTable(table), sqlstore.WithTimeout(200*time.Millisecond))
+	release := store.HoldWriter()
+	wantRefused(t, store.Save(t.Context(), "id", stored("one", nil)), "another connection locks the database")
+	wantRefused(t, store.Delete(t.Context(), "id"), "another connection locks the database")
+	wantErr(t, loadErr(store), ginsession.ErrNotFound) // readers do not wait
+	release()
+	for err := ginsession.ErrUnavailable; err != nil; { // in time, on a busy machine
+		err = store.Save(t.Context(), "id", stored("one", nil))
+	}
+}
+
 // A context that is over is an error, and nothing is asked.
 func TestStore_contextOver(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {

@@ -221,7 +221,7 @@ func tempDir(tb testing.TB) string {
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+mathrand.IntN(20000)))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+mathrand.IntN(20000))) //nolint:gosec // any will do
 		if l, err := net.Listen("tcp", addr); err == nil {
 			_ = l.Close()
 			return addr
@@ -234,7 +234,7 @@ func freeAddr(tb testing.TB) string {
 // command runs a program to its end, as the server's user.
 func (s *Server) command(program string, args ...string) {
 	s.tb.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program, args...) //nolint:gosec // of our own
 	cmd.Dir = s.Dir
 	unprivileged(s.tb, cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -300,7 +300,8 @@ func (s *Server) run() {
 	}
 	defer func() { _ = output.Close() }()
 	_, port, _ := net.SplitHostPort(s.Addr)
-	cmd, done := exec.Command(s.kind.program, slices.Concat(s.kind.run(s.Dir, port), s.args)...), make(chan struct{})
+	done := make(chan struct{})
+	cmd := exec.Command(s.kind.program, slices.Concat(s.kind.run(s.Dir, port), s.args)...) //nolint:gosec // of our own
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, output, output
 	unprivileged(s.tb, cmd)
 	if err := cmd.Start(); err != nil {
