@@ -20,7 +20,6 @@ var shortLoad = storetest.Load{PerSecond: 200, Users: 40, Between: 500 * time.Mi
 
 func TestOutages(t *testing.T) {
 	eachServer(t, func(t *testing.T, d database) {
-		t.Parallel()
 		outages(t, d, shortLoad)
 	})
 }
@@ -42,7 +41,6 @@ func outages(t *testing.T, d database, load storetest.Load) {
 
 // What locks SQLite is the outage of a file.
 func TestOutages_SQLite(t *testing.T) {
-	t.Parallel()
 	outagesOfFile(t, shortLoad)
 }
 

@@ -231,8 +231,9 @@ func TestStore_sweep(t *testing.T) {
 		t.Parallel()
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		expired(t, store, 250)
 		now := time.Now()
+		store.SetNow(func() time.Time { return now })
+		expired(t, store, 250)
 		left := func(after time.Duration, save string) int {
 			store.SetNow(func() time.Time { return now.Add(after) })
 			mustSave(t, store, save, stored("live", nil))

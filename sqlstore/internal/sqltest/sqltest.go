@@ -51,7 +51,7 @@ type Kind struct {
 var PostgreSQL = &Kind{
 	Name: "PostgreSQL", driver: "pgx", program: "postgres", maker: "initdb",
 	make: func(dir string) []string {
-		return []string{"-D", filepath.Join(dir, "data"), "-U", "app", "--pwfile", filepath.Join(dir, "password"), "-A", "scram-sha-256",
+		return []string{"-D", filepath.Join(dir, "data"), "-U", "app", "--pwfile", filepath.Join(dir, "password"), "-A", "password",
 			"-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1"}
 	},
 	run: func(dir, port string) []string {
