@@ -14,6 +14,7 @@ test: setup vet unit
 	@scripts/mincover $(MINCOVER) cover.out ginsession
 	@scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
 	@scripts/mincover $(MINCOVER) gincontrib/cover.out gincontrib
+	@scripts/mincover $(MINCOVER) sqlstore/cover.out sqlstore
 
 setup:
 	@scripts/setup
@@ -48,6 +49,7 @@ soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
 	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/cookiestore
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
+	cd sqlstore && go test -race -tags soak -run Soak -v -timeout 60m .
 
 # Does the explorer notice a broken commit? It takes about four minutes.
 mutants:

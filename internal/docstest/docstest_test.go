@@ -379,7 +379,8 @@ func wholeFile(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return block
 	}
-	known := []string{"context", "errors", "fmt", "html/template", "log", "net/http", "net/http/httputil", "net/url", "time"}
+	known := []string{"context", "crypto/sha256", "errors", "fmt", "html/template", "log", "net/http", "net/http/httptest", "net/http/httputil",
+		"net/url", "os", "testing", "time", "github.com/ginsession/ginsession/sessiontest"}
 	imports := []string{"github.com/gin-gonic/gin", "github.com/ginsession/ginsession"}
 	for _, path := range known {
 		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.[A-Z]`).MatchString(around + block) {
@@ -399,7 +400,7 @@ type (
 func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, oldSecret string,
 	store ginsession.Store, d time.Duration, checkPassword func(name, password string) (id int, ok bool),
 	loggedOutEverywhere func(ctx context.Context, userID int) (time.Time, error),
-	keepMoment func(userID int, moment time.Time)) {
+	keepMoment func(userID int, moment time.Time), t *testing.T) {
 `
 
 // goTool runs a subcommand of go on packages in a module of their own, which
