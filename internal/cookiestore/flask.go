@@ -71,19 +71,19 @@ func (k *Flask) Commit(_ context.Context, w *txn.Work, r *txn.Result) error {
 	if w.Content.Permanent != flask.True(permanent) {
 		permanent = strconv.FormatBool(w.Content.Permanent)
 	}
-	err := commit(&k.cookie, w, r, func(c *codec.Container, _ []byte) ([]byte, error) {
+	err := commit(&k.cookie, w, r, func(c *codec.Container, buf []byte) ([]byte, error) {
 		now := time.Now()
 		c.Created, c.Expires = now, now.Add(k.policy.Lifetime)
 		session := flask.Session{Entries: c.Entries(), Flashes: c.Flashes(), Permanent: permanent}
-		text, err := session.Dump()
+		text, err := session.Append(buf)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
 		}
-		value, err := k.signer.Sign(text, now)
+		value, err := k.signer.Sign(text[len(text):], text, now)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 		}
-		return []byte(value), nil
+		return value, nil
 	})
 	if r.Place == txn.Stored {
 		r.At.Note = permanent
