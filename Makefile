@@ -45,7 +45,7 @@ fuzz:
 
 soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
-	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/memcached ./internal/cookiestore
+	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/memcached ./internal/flask ./internal/cookiestore
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
 
 # Does the explorer notice a broken commit? It takes about four minutes.

@@ -9,11 +9,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ginsession/ginsession/internal/flasktest"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -460,5 +463,87 @@ func TestOpen_signatureFirst(t *testing.T) {
 	old := time.Unix(2e9, 0)
 	if _, signed, err := NewSigner(secret).Open(forged, old, maxAge); !errors.Is(err, ErrInvalid) || !signed.IsZero() {
 		t.Errorf("got %v, %v", signed, err)
+	}
+}
+
+// TestOpen_tampered changes cookies at every position and has both sides decide.
+// Flask takes all encodings of the signature's last character, Go the canonical
+// one.
+func TestOpen_tampered(t *testing.T) { tampered(t, 12) }
+
+func tampered(t *testing.T, perPosition int) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=!~"
+	o := flasktest.New(t, secret)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	encodings := 0
+	for _, set := range []map[string]string{
+		{"user_id": "42"},
+		{"user_id": "42", "text": "'abcdefghij' * 60"}, // compressed
+	} {
+		good := o.Make(set)
+		last := strings.LastIndexByte(good, '.')
+		bad := []string{
+			good[:last], good[:last+1], good[last:], good + ".", "." + good, good + good[last:], good[1:], good[:len(good)-1],
+			"a" + good, good + "A", strings.ToUpper(good), strings.Replace(good, ".", "..", 1), "e30." + good,
+		}
+		for i := range good {
+			replacements := []byte(alphabet)
+			rnd.Shuffle(len(replacements), reflect.Swapper(replacements))
+			n := perPosition
+			if i == len(good)-1 {
+				n = len(replacements)
+			}
+			for _, c := range replacements[:n] {
+				if c != good[i] {
+					bad = append(bad, good[:i]+string(c)+good[i+1:])
+				}
+			}
+			bad = append(bad, good[:i]+good[i+1:]) // one lost
+		}
+		for _, cookie := range bad {
+			if _, _, err := NewSigner(secret).Open(cookie, time.Now(), maxAge); !errors.Is(err, ErrInvalid) {
+				t.Errorf("Go takes %s (%v) for %s", cookie, err, good)
+			}
+		}
+		for _, cookie := range o.Takes(bad...) {
+			if len(cookie) != len(good) || cookie[:len(good)-1] != good[:len(good)-1] {
+				t.Errorf("Flask takes %s for %s", cookie, good)
+			}
+			encodings++
+		}
+		if len(o.Takes(good)) != 1 {
+			t.Error("Flask refuses its own cookie")
+		}
+	}
+	if encodings != 2*3 {
+		t.Errorf("Flask takes %d other encodings of two last characters, want 6", encodings)
+	}
+}
+
+// TestSigner_fallbacks: what one side signed under an earlier secret, the other
+// takes if it knows that secret.
+func TestSigner_fallbacks(t *testing.T) {
+	const old, older = "an old secret of Flask", "an even older one of theirs"
+	o := flasktest.New(t, secret)
+	for _, previous := range []string{old, older} {
+		made := flasktest.Ask[string](o, &flasktest.Question{Do: "dump", Secret: previous, Set: map[string]string{"a": "1"}})
+		if _, _, err := NewSigner(secret, old, older).Open(made, time.Now(), maxAge); err != nil {
+			t.Errorf("Go, with previous secrets: got %v", err)
+		}
+		if _, _, err := NewSigner(secret).Open(made, time.Now(), maxAge); !errors.Is(err, ErrInvalid) {
+			t.Errorf("Go, without previous secrets: got %v", err)
+		}
+		cookie, err := NewSigner(previous, secret).Sign(nil, []byte(`{"a":1}`), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &flasktest.Question{Do: "takes", Cookies: []string{string(cookie)}}
+		if got := flasktest.Ask[[]string](o, q); len(got) != 0 {
+			t.Error("Flask takes a secret that it does not know")
+		}
+		q.Fallbacks = []string{old, older}
+		if got := flasktest.Ask[[]string](o, q); len(got) != 1 {
+			t.Error("Flask refuses a fallback secret")
+		}
 	}
 }

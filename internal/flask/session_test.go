@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/flasktest"
 )
 
 func mustDump(t *testing.T, text string) string {
@@ -139,37 +142,43 @@ func TestParse_keys(t *testing.T) {
 	}
 }
 
+// TestParse_values reads what Flask writes for Python's values.
 func TestParse_values(t *testing.T) {
+	o := flasktest.New(t, secret)
 	for _, tt := range []struct {
-		raw  string
-		want any
+		python string
+		want   any
 	}{
-		{`"\ud83d\ude00"`, "😀"},
-		{`"\ud800"`, "\ufffd"},
-		{`1180591620717411303424`, math.Pow(2, 70)},
-		{`18446744073709551615`, uint64(math.MaxUint64)},
-		{`1.0`, 1.0},
-		{`1e+16`, 1e16},
-		{`-Infinity`, math.Inf(-1)},
-		{`Infinity`, math.Inf(1)},
-		{`{" t":[1,"two"]}`, []any{int64(1), "two"}},
-		{`{" m":"<b>"}`, template.HTML("<b>")},
-		{`{" b":"AP8Q"}`, []byte{0, 255, 16}},
-		{`{" u":"12345678123456781234567812345678"}`, "12345678-1234-5678-1234-567812345678"},
-		{`{" di":{" t__":NaN}}`, map[string]any{" t": math.NaN()}},
+		{"None", nil},
+		{"True", true},
+		{"42", int64(42)},
+		{"2**64 - 1", uint64(math.MaxUint64)},
+		{"2**70", math.Pow(2, 70)},
+		{"1.0", 1.0},
+		{"1e16", 1e16},
+		{"1e-07", 1e-07},
+		{"inf", math.Inf(1)},
+		{"-inf", math.Inf(-1)},
+		{"'Zo\\u00eb \\U0001f600'", "Zoë 😀"},
+		{"'\\ud800'", "\ufffd"},
+		{"b'\\x00\\xff\\x10'", []byte{0, 255, 16}},
+		{"(1, ('two',))", []any{int64(1), []any{"two"}}},
+		{"Markup('<b>')", template.HTML("<b>")},
+		{"UUID('12345678123456781234567812345678')", "12345678-1234-5678-1234-567812345678"},
+		{"{' t': (1,)}", map[string]any{" t": []any{int64(1)}}},
+		{"datetime(2024, 2, 29, 12, 34, 56)", time.Date(2024, 2, 29, 12, 34, 56, 0, time.UTC)},
 	} {
-		s, err := Parse(`{"a":` + tt.raw + `}`)
-		if err != nil {
-			t.Errorf("%s: %v", tt.raw, err)
-			continue
-		}
+		s := open(t, o.Make(map[string]string{"x": tt.python}))
 		got, err := codec.Decode(s.Entries[0].Raw)
-		if m, ok := got.(map[string]any); ok && math.IsNaN(m[" t"].(float64)) {
-			continue
+		if when, ok := got.(time.Time); ok {
+			got = when.UTC()
 		}
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%s: got %#v, %v, want %#v", tt.raw, got, err, tt.want)
+			t.Errorf("%s: got %#v, %v, want %#v", tt.python, got, err, tt.want)
 		}
+	}
+	if v, err := codec.Decode(open(t, o.Make(map[string]string{"x": "nan"})).Entries[0].Raw); err != nil || !math.IsNaN(v.(float64)) {
+		t.Errorf("nan: got %v, %v", v, err)
 	}
 }
 
@@ -285,6 +294,223 @@ func TestTrue(t *testing.T) {
 			t.Errorf("%s: got %t", raw, !want)
 		}
 	}
+}
+
+// open returns the session in a cookie.
+func open(t *testing.T, cookie string) Session {
+	t.Helper()
+	text, _, err := NewSigner(secret).Open(cookie, time.Now(), maxAge)
+	if err != nil {
+		t.Fatalf("Open %s: %v", cookie, err)
+	}
+	s, err := Parse(text)
+	if err != nil {
+		t.Fatalf("Parse %s: %v", text, err)
+	}
+	return s
+}
+
+// sign returns the cookie of a session.
+func sign(t *testing.T, s Session) string {
+	t.Helper()
+	text, err := s.Append(nil)
+	if err != nil {
+		t.Fatalf("Append %v: %v", s, err)
+	}
+	cookie, err := NewSigner(secret).Sign(nil, text, time.Now())
+	if err != nil {
+		t.Fatalf("Sign %s: %v", text, err)
+	}
+	return string(cookie)
+}
+
+// set adds a value under a key, or puts it in the place of the old one.
+func set(t *testing.T, s *Session, key string, value any) {
+	t.Helper()
+	raw, err := codec.Encode(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c codec.Container
+	c.Fill(s.Entries, nil)
+	c.Set(key, Times(raw))
+	s.Entries = c.Entries()
+}
+
+// TestSession_ofFlask has Flask read what it has made and Go has written again,
+// with a change or without.
+func TestSession_ofFlask(t *testing.T) { ofFlask(t, 2000) }
+
+func ofFlask(t *testing.T, total int) {
+	o := flasktest.New(t, secret)
+	const key = "Go was here"
+	changes := []struct {
+		name   string
+		change func(*Session)
+		want   func(flasktest.Session)
+	}{
+		{"nothing", func(*Session) {}, func(flasktest.Session) {}},
+		{"set", func(s *Session) { set(t, s, key, 1.0) }, func(d flasktest.Session) { d[flasktest.Describe(key)] = flasktest.Describe(1.0) }},
+		{"set all that has a value in Go", setAgain, func(flasktest.Session) {}},
+		{"permanent", func(s *Session) { s.Permanent = "true" }, func(d flasktest.Session) { d[flasktest.Describe("_permanent")] = "bool(True)" }},
+		{"flash", func(s *Session) { s.Flashes = append(s.Flashes, codec.Flash{Category: "info", Raw: `"H\u00e9"`}) }, func(d flasktest.Session) {
+			all, flash := flasktest.Describe("_flashes"), flasktest.DescribeFlash("Hé", "info")
+			if old := d[all]; strings.HasPrefix(old, "list(") && old != "list()" {
+				d[all] = strings.TrimSuffix(old, ")") + "," + flash + ")"
+			} else {
+				d[all] = "list(" + flash + ")"
+			}
+		}},
+	}
+	for seed := 0; seed < total; seed += 500 {
+		made := flasktest.Ask[[]struct {
+			Cookie string
+			Is     flasktest.Session
+		}](o, &flasktest.Question{Do: "make", Seed: seed * 1000, Count: min(500, total-seed)})
+		cookies := make([]string, len(made))
+		for i, m := range made {
+			s, how := open(t, m.Cookie), changes[i%len(changes)]
+			how.change(&s)
+			how.want(m.Is)
+			cookies[i] = sign(t, s)
+		}
+		for i, got := range o.Read(cookies...) {
+			if !maps.Equal(got, made[i].Is) {
+				t.Fatalf("%s, %s:\ngot  %s\nwant %s", made[i].Cookie, changes[i%len(changes)].name, got, made[i].Is)
+			}
+		}
+	}
+}
+
+// setAgain decodes and encodes the values whose types Go knows as well.
+func setAgain(s *Session) {
+	for i, e := range s.Entries {
+		v, err := codec.Decode(e.Raw)
+		switch v.(type) {
+		case bool, int64, []byte:
+			s.Entries[i].Raw, err = codec.Encode(v)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+}
+
+// TestSession_toFlask has Flask read what Go has set.
+func TestSession_toFlask(t *testing.T) { toFlask(t, 500) }
+
+func toFlask(t *testing.T, total int) {
+	o := flasktest.New(t, secret)
+	m := maker{rand.New(rand.NewPCG(3, 4))}
+	for done := 0; done < total; done += 500 {
+		cookies, want := make([]string, min(500, total-done)), make([]flasktest.Session, min(500, total-done))
+		for i := range cookies {
+			var s Session
+			s, want[i] = m.session(t)
+			cookies[i] = sign(t, s)
+		}
+		for i, got := range o.Read(cookies...) {
+			if !maps.Equal(got, want[i]) {
+				t.Fatalf("%s:\ngot  %s\nwant %s", cookies[i], got, want[i])
+			}
+		}
+	}
+}
+
+// maker makes random values as Go code has them.
+type maker struct{ *rand.Rand }
+
+func (m maker) text() string {
+	switch m.IntN(4) {
+	case 0:
+		return []string{"", "a", "NaN", " t", " d", " di", " t__", `{" t":[]}`, `\ud800`, "Zoë", "😀"}[m.IntN(11)]
+	case 1:
+		runes := make([]rune, m.IntN(6))
+		for i := range runes {
+			if runes[i] = rune(m.IntN(0x110000)); runes[i]>>11 == 0x1b {
+				runes[i] = 0xfffd // no surrogates
+			}
+		}
+		return string(runes)
+	}
+	text := make([]byte, m.IntN(12))
+	for i := range text {
+		text[i] = byte(m.IntN(128))
+	}
+	return string(text)
+}
+
+func (m maker) value(depth int) any {
+	switch m.IntN([]int{15, 15, 15, 11}[depth]) {
+	case 0:
+		return nil
+	case 1:
+		return m.IntN(2) == 0
+	case 2:
+		return m.Int64() >> m.IntN(63) * int64(1-2*m.IntN(2))
+	case 3:
+		return m.Uint64() >> m.IntN(64)
+	case 4:
+		return int16(m.IntN(65536) - 32768)
+	case 5:
+		return []float64{0, 1, -1, math.Copysign(0, -1), 1e15, 1e16, 1e17, 1e-4, 1e-5, 1e22, 5e-324, math.MaxFloat64}[m.IntN(12)]
+	case 6:
+		return float64(m.IntN(1e6)) * math.Pow(10, float64(m.IntN(40)-20))
+	case 7:
+		return m.text()
+	case 8:
+		b := make([]byte, m.IntN(10))
+		for i := range b {
+			b[i] = byte(m.IntN(256))
+		}
+		return b
+	case 9:
+		zone := time.FixedZone("", (m.IntN(1680)-840)*60)
+		return time.Date(1000+m.IntN(8998), time.Month(1+m.IntN(12)), 1+m.IntN(28), m.IntN(24), m.IntN(60), m.IntN(60), m.IntN(1e9), zone)
+	case 10:
+		return template.HTML(m.text())
+	case 11, 12:
+		list := make([]any, m.IntN(4))
+		for i := range list {
+			list[i] = m.value(depth + 1)
+		}
+		return list
+	}
+	dict := map[string]any{}
+	for range m.IntN(4) {
+		dict[m.text()] = m.value(depth + 1)
+	}
+	return dict
+}
+
+func (m maker) session(t *testing.T) (s Session, d flasktest.Session) {
+	d = flasktest.Session{}
+	for range 1 + m.IntN(4) {
+		key, value := m.text(), m.value(0)
+		set(t, &s, key, value)
+		d[flasktest.Describe(key)] = flasktest.Describe(value)
+	}
+	if m.IntN(3) == 0 {
+		s.Permanent = "true"
+		d[flasktest.Describe("_permanent")] = "bool(True)"
+	}
+	var flashes []string
+	for range m.IntN(3) {
+		message, category := any(m.text()), "c"+m.text()
+		if m.IntN(2) == 0 {
+			message = template.HTML(m.text())
+		}
+		raw, err := codec.Encode(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Flashes = append(s.Flashes, codec.Flash{Category: category, Raw: raw})
+		flashes = append(flashes, flasktest.DescribeFlash(message, category))
+	}
+	if flashes != nil {
+		d[flasktest.Describe("_flashes")] = "list(" + strings.Join(flashes, ",") + ")"
+	}
+	return s, d
 }
 
 // FuzzSession: nothing panics; the fast path takes what the slow path takes; the output of Dump is ASCII, parses to the same

@@ -253,7 +253,7 @@ func TestBreaker(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var b breaker
 			var got []string
-			for _, step := range strings.Fields(strings.NewReplacer("?", " ? ").Replace(row.steps)) {
+			for step := range strings.FieldsSeq(strings.NewReplacer("?", " ? ").Replace(row.steps)) {
 				switch step {
 				case "slow", "ok":
 					b.note(step == "slow")

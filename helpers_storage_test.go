@@ -11,9 +11,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/flasktest"
 )
 
-// What is left here is for store_test.go and regression_test.go.
+// What is left here is for store_test.go, regression_test.go and docs_test.go.
+
+func pythonWithFlask(t *testing.T) string { return flasktest.Python(t) }
 
 // sessionApp is an app with a session in Memcached.
 func sessionApp(t testing.TB, opts ...ginsession.Option) *gin.Engine {
