@@ -339,7 +339,7 @@ func set(t *testing.T, s *Session, key string, value any) {
 
 // TestSession_ofFlask has Flask read what it has made and Go has written again,
 // with a change or without.
-func TestSession_ofFlask(t *testing.T) { ofFlask(t, 2000) }
+func TestSession_ofFlask(t *testing.T) { ofFlask(t, 1000) }
 
 func ofFlask(t *testing.T, total int) {
 	o := flasktest.New(t, secret)

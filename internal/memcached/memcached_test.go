@@ -28,6 +28,7 @@ func newStore(servers ...string) *memcached.Store {
 func TestStore_contract(t *testing.T) {
 	start := func(t *testing.T) string { return memcachedtest.Start(t).Addr }
 	client := func(c *memcache.Client) *memcached.Store {
+		c.Timeout = 10 * time.Second // 100 connections at once, over TLS too, on a busy machine
 		return memcached.NewClient(memcached.DefaultKeyPrefix, c)
 	}
 	for name, store := range map[string]func(t *testing.T) *memcached.Store{
