@@ -24,7 +24,7 @@ vet:
 	$(call each,go vet -tags soak ./...)
 
 unit:
-	go test -run 'Allocations|Sizes' . # exact only without the race detector
+	go test -run '[Aa]llocations|Sizes' . ./internal/cookiestore # exact only without the race detector
 	$(call each,go test -race -shuffle=on -coverprofile=cover.out ./...)
 
 cover:
@@ -47,7 +47,7 @@ fuzz:
 
 soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
-	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/cookiestore
+	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/memcached ./internal/flask ./internal/cookiestore
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
 	cd sqlstore && go test -race -tags soak -run Soak -v -timeout 60m .
 

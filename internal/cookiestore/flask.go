@@ -88,15 +88,17 @@ func (k *Flask) sign(r *txn.Result, permanent string) error {
 	now := time.Now()
 	r.Content.Created, r.Content.Expires = now, now.Add(k.policy.Lifetime)
 	session := flask.Session{Entries: r.Content.Entries(), Flashes: r.Content.Flashes(), Permanent: permanent}
-	text, err := session.Dump()
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	text, err := session.Append(buf[:0])
 	if err != nil {
 		return fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
 	}
-	value, err := k.signer.Sign(text, now)
+	value, err := k.signer.Sign(text[len(text):], text, now)
 	if err != nil {
 		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 	}
-	r.Line, err = k.cookie.Set([]byte(value), txn.MaxAge(&r.Content, r.Content.Expires))
+	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, r.Content.Expires))
 	return err
 }
 

@@ -3,14 +3,20 @@ package flask
 import (
 	"bytes"
 	"compress/zlib"
+	"crypto/hmac"
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/ginsession/ginsession/internal/flasktest"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -51,11 +57,11 @@ var vectors = []struct {
 
 func mustSign(t testing.TB, s *Signer, json string) string {
 	t.Helper()
-	cookie, err := s.Sign([]byte(json), signedAt)
+	cookie, err := s.Sign(nil, []byte(json), signedAt)
 	if err != nil {
 		t.Fatalf("Sign %d bytes: %v", len(json), err)
 	}
-	return cookie
+	return string(cookie)
 }
 
 func TestSigner_vectors(t *testing.T) {
@@ -63,20 +69,20 @@ func TestSigner_vectors(t *testing.T) {
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
 			text, signed, err := s.Open(v.cookie, signedAt, maxAge)
-			if err != nil || string(text) != v.json || !signed.Equal(signedAt) {
+			if err != nil || text != v.json || !signed.Equal(signedAt) {
 				t.Fatalf("Open: got %s, %v, %v", text, signed, err)
 			}
 			if got := mustDump(t, text); got != v.json {
 				t.Errorf("Parse and Dump: got %s", got)
 			}
-			cookie := mustSign(t, s, string(text))
+			cookie := mustSign(t, s, text)
 			if cookie == v.cookie == v.compressed {
 				t.Errorf("Sign: got %s", cookie)
 			}
 			if strings.HasPrefix(cookie, ".") != v.compressed {
 				t.Errorf("Sign: compressed or not, got %s", cookie)
 			}
-			if again, _, err := s.Open(cookie, signedAt, maxAge); err != nil || string(again) != v.json {
+			if again, _, err := s.Open(cookie, signedAt, maxAge); err != nil || again != v.json {
 				t.Errorf("Sign and Open: got %s, %v", again, err)
 			}
 		})
@@ -84,9 +90,14 @@ func TestSigner_vectors(t *testing.T) {
 }
 
 func TestNewSigner_derivation(t *testing.T) {
-	const want = "dd71faa2e7fc2740710b5ce7363b5a678ee98227"
-	if got := hex.EncodeToString(NewSigner(secret).keys[0]); got != want {
-		t.Errorf("got %s, want %s", got, want)
+	key, err := hex.DecodeString("dd71faa2e7fc2740710b5ce7363b5a678ee98227")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hmac.New(sha1.New, key)
+	h.Write([]byte("text"))
+	if got, want := new(memory).mac(NewSigner(secret).keys[0], []byte("text")), h.Sum(nil); !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
 	}
 }
 
@@ -95,9 +106,21 @@ func TestNewSigner_derivation(t *testing.T) {
 func TestSign_compressesIfShorter(t *testing.T) {
 	for n := range 200 {
 		json := []byte(`{"a":"` + strings.Repeat("x", n) + `"}`)
-		saves := len(deflate(json)) < len(json)-1
+		saves := len(compressed(t, string(json), zlib.BestSpeed)) < len(json)-1
 		if got := strings.HasPrefix(mustSign(t, NewSigner(secret), string(json)), "."); got != saves {
 			t.Errorf("%d bytes: compressed is %t, want %t", len(json), got, saves)
+		}
+	}
+}
+
+// TestSign_level: long sessions have to fit into the cookie, and the time that
+// short ones take counts more.
+func TestSign_level(t *testing.T) {
+	for _, tt := range []struct{ size, level int }{{fewBytes, zlib.BestSpeed}, {fewBytes + 1, zlib.DefaultCompression}} {
+		json := strings.Repeat(vectors[1].json, 10)[:tt.size]
+		want := "." + encoding.EncodeToString(compressed(t, json, tt.level)) + ".ZVPxAA."
+		if got := mustSign(t, NewSigner(secret), json); !strings.HasPrefix(got, want) {
+			t.Errorf("%d bytes: got %s, want %s", tt.size, got, want)
 		}
 	}
 }
@@ -131,7 +154,7 @@ func TestOpen_age(t *testing.T) {
 
 // signRaw signs whatever stands before the signature.
 func signRaw(text string) string {
-	return text + "." + encoding.EncodeToString(mac(NewSigner(secret).keys[0], text))
+	return text + "." + encoding.EncodeToString(new(memory).mac(NewSigner(secret).keys[0], []byte(text)))
 }
 
 func TestOpen_time(t *testing.T) {
@@ -145,6 +168,7 @@ func TestOpen_time(t *testing.T) {
 		{"none", "", ErrExpired}, // 1970
 		{"no base64", "ZVPx!A", ErrInvalid},
 		{"spare bits", "ZVPxAB", ErrInvalid},
+		{"a line feed", "ZVPx\nAA", ErrInvalid},
 		{"padding", "ZVPxAA==", ErrInvalid},
 		{"6 bytes", "________", ErrExpired}, // ahead by millions of years
 		{"8 bytes", "f_________8", ErrInvalid},
@@ -161,11 +185,11 @@ func TestSign_time(t *testing.T) {
 		seconds int64
 		want    string
 	}{{1700000000, "ZVPxAA"}, {1, "AQ"}, {255, "_w"}, {256, "AQA"}, {0, ""}, {1 << 32, "AQAAAAA"}} {
-		cookie, err := NewSigner(secret).Sign([]byte("{}"), time.Unix(tt.seconds, 0))
+		cookie, err := NewSigner(secret).Sign(nil, []byte("{}"), time.Unix(tt.seconds, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Split(cookie, ".")[1]; got != tt.want {
+		if got := strings.Split(string(cookie), ".")[1]; got != tt.want {
 			t.Errorf("%d: got %q, want %q", tt.seconds, got, tt.want)
 		}
 	}
@@ -178,7 +202,7 @@ func TestOpen_unsigned(t *testing.T) {
 		good[:len(good)-1], good + "A", good + "\n", strings.Replace(good, ".", "..", 1),
 		good[:strings.LastIndexByte(good, '.')], "\x00", "ü.ü.ü",
 	} {
-		if json, _, err := NewSigner(secret).Open(bad, signedAt, maxAge); !errors.Is(err, ErrInvalid) || json != nil {
+		if json, _, err := NewSigner(secret).Open(bad, signedAt, maxAge); !errors.Is(err, ErrInvalid) || json != "" {
 			t.Errorf("%q: got %s, %v", bad, json, err)
 		}
 	}
@@ -257,16 +281,17 @@ func TestOpen_previousSecrets(t *testing.T) {
 }
 
 func TestOpen_badPayloads(t *testing.T) {
-	zipped := encoding.EncodeToString(deflate([]byte(`{"a":1}`)))
+	zipped := encoding.EncodeToString(compressed(t, `{"a":1}`, zlib.BestSpeed))
 	for name, payload := range map[string]string{
 		"no base64":             "{}",
 		"spare bits":            "e31",
+		"a line feed":           "e3\n0",
 		"padded":                "e30=",
 		"not compressed":        "." + encoding.EncodeToString([]byte(`{"a":1}`)),
 		"cut off":               "." + zipped[:len(zipped)-4],
 		"only a header":         "." + encoding.EncodeToString([]byte{0x78, 0x9c}),
 		"nothing, compressed":   ".",
-		"checksum":              "." + encoding.EncodeToString(append(deflate([]byte(`{"a":1}`))[:10], 0, 0, 0, 0)),
+		"checksum":              "." + encoding.EncodeToString(append(compressed(t, `{"a":1}`, zlib.BestSpeed)[:10], 0, 0, 0, 0)),
 		"two dots":              ".." + zipped,
 		"compressed base64, no": "." + "????",
 	} {
@@ -316,25 +341,28 @@ func TestSplit(t *testing.T) {
 		if ok != tt.want {
 			t.Errorf("%s: got %t, want %t", tt.name, ok, tt.want)
 		}
-		if ok && p.payload+"."+p.seconds+"."+noSignature != tt.cookie {
-			t.Errorf("%s: got %q and %q", tt.name, p.payload, p.seconds)
+		if ok && (p.text+"."+noSignature != tt.cookie || !strings.HasPrefix(p.text, p.payload+".")) {
+			t.Errorf("%s: got %q and %q", tt.name, p.payload, p.text)
 		}
 	}
 }
 
-// TestVerify_form: what is not well-formed is refused before an HMAC is
-// computed, which allocates.
+// countingSigner counts the HMACs that it makes.
+func countingSigner() (s *Signer, made *int) {
+	made = new(int)
+	return &Signer{[]*sync.Pool{{New: func() any { *made++; return hmac.New(sha1.New, nil) }}}}, made
+}
+
+// TestVerify_form: what is not well-formed is refused before an HMAC is computed.
 func TestVerify_form(t *testing.T) {
-	s := NewSigner(secret, "another secret")
 	for _, tt := range wellFormedRows {
+		s, made := countingSigner()
 		want := errSignature
 		if !tt.want {
 			want = ErrForm
 		}
-		var err error
-		allocs := testing.AllocsPerRun(10, func() { _, err = s.Verify(tt.cookie, signedAt, maxAge) })
-		if !errors.Is(err, want) || (allocs == 0) != (want == ErrForm) {
-			t.Errorf("%s: got %v and %v allocations, want %v", tt.name, err, allocs, want)
+		if _, err := s.Verify(tt.cookie, signedAt, maxAge); !errors.Is(err, want) || (*made == 0) != (want == ErrForm) {
+			t.Errorf("%s: got %v and %d HMACs, want %v", tt.name, err, *made, want)
 		}
 	}
 }
@@ -367,20 +395,11 @@ func TestVerify_likeOpen(t *testing.T) {
 	}
 }
 
-// TestVerify_payloadUntouched: however long the payload is, or inflates to,
-// Verify allocates the same.
+// TestVerify_payloadUntouched: Verify decodes no payload, however short it is.
 func TestVerify_payloadUntouched(t *testing.T) {
-	s := NewSigner(secret)
-	allocs := func(cookie string) float64 {
-		return testing.AllocsPerRun(10, func() {
-			if _, err := s.Verify(cookie, signedAt, maxAge); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	short, long := mustSign(t, s, "{}"), mustSign(t, s, strings.Repeat("x", MaxJSON))
-	if got, want := allocs(long), allocs(short); got != want {
-		t.Errorf("got %v allocations, want %v", got, want)
+	m := new(memory)
+	if _, _, err := NewSigner(secret).verify(m, vectors[1].cookie, signedAt, maxAge); err != nil || m.packed != nil || m.json != nil {
+		t.Errorf("got %v, %d bytes decoded and %d inflated", err, len(m.packed), len(m.json))
 	}
 }
 
@@ -392,14 +411,14 @@ func TestSign_opens(t *testing.T) {
 	s := NewSigner(secret)
 	for name, text := range map[string]string{"one letter": strings.Repeat("x", MaxJSON+1), "noise": string(noise)} {
 		cookie := mustSign(t, s, text[:MaxJSON])
-		if got, _, err := s.Open(cookie, signedAt, maxAge); err != nil || string(got) != text[:MaxJSON] {
+		if got, _, err := s.Open(cookie, signedAt, maxAge); err != nil || got != text[:MaxJSON] {
 			t.Errorf("%s, MaxJSON: got %d bytes, %v", name, len(got), err)
 		}
-		if cookie, err := s.Sign([]byte(text), signedAt); !errors.Is(err, ErrTooLarge) || cookie != "" {
+		if cookie, err := s.Sign(nil, []byte(text), signedAt); !errors.Is(err, ErrTooLarge) || cookie != nil {
 			t.Errorf("%s, one byte more: got %d bytes, %v, want ErrTooLarge", name, len(cookie), err)
 		}
-		for compressed, payload := range map[bool]string{false: encoding.EncodeToString([]byte(text)), true: "." + encoding.EncodeToString(deflate([]byte(text)))} {
-			if got, _, err := s.Open(signRaw(payload+".ZVPxAA"), signedAt, maxAge); !errors.Is(err, errPayload) || got != nil {
+		for compressed, payload := range map[bool]string{false: encoding.EncodeToString([]byte(text)), true: "." + encoding.EncodeToString(compressed(t, text, zlib.BestSpeed))} {
+			if got, _, err := s.Open(signRaw(payload+".ZVPxAA"), signedAt, maxAge); !errors.Is(err, errPayload) || got != "" {
 				t.Errorf("%s, one byte more, compressed %t: got %d bytes, %v", name, compressed, len(got), err)
 			}
 		}
@@ -431,21 +450,100 @@ func TestOpen_zipBomb(t *testing.T) {
 // TestOpen_longPayload: a payload that is too long, compressed or not, is
 // refused before memory is allocated for it.
 func TestOpen_longPayload(t *testing.T) {
-	s := NewSigner(secret)
-	for _, compressed := range []string{"", "."} {
-		cookie := signRaw(compressed + strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1) + ".ZVPxAA")
-		verify := testing.AllocsPerRun(10, func() { _, _ = s.Verify(cookie, signedAt, maxAge) })
-		open := testing.AllocsPerRun(10, func() { _, _, _ = s.Open(cookie, signedAt, maxAge) })
-		if open != verify {
-			t.Errorf("compressed %q: got %v allocations, want %v", compressed, open, verify)
+	for _, dot := range []string{"", "."} {
+		m := new(memory)
+		if _, err := m.open([]byte(dot + strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1))); err == nil || m.packed != nil {
+			t.Errorf("compressed %q: got %v and %d bytes decoded", dot, err, len(m.packed))
 		}
 	}
 }
 
 func TestOpen_signatureFirst(t *testing.T) {
-	forged := "." + encoding.EncodeToString(deflate(make([]byte, 1e6))) + ".ZVPxAA.AAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	forged := "." + encoding.EncodeToString(compressed(t, strings.Repeat("x", 1e6), zlib.BestSpeed)) + ".ZVPxAA.AAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	old := time.Unix(2e9, 0)
 	if _, signed, err := NewSigner(secret).Open(forged, old, maxAge); !errors.Is(err, ErrInvalid) || !signed.IsZero() {
 		t.Errorf("got %v, %v", signed, err)
+	}
+}
+
+// TestOpen_tampered changes cookies at every position and has both sides decide.
+// Flask takes all encodings of the signature's last character, Go the canonical
+// one.
+func TestOpen_tampered(t *testing.T) { tampered(t, 12) }
+
+func tampered(t *testing.T, perPosition int) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=!~"
+	o := flasktest.New(t, secret)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	encodings := 0
+	for _, set := range []map[string]string{
+		{"user_id": "42"},
+		{"user_id": "42", "text": "'abcdefghij' * 60"}, // compressed
+	} {
+		good := o.Make(set)
+		last := strings.LastIndexByte(good, '.')
+		bad := []string{
+			good[:last], good[:last+1], good[last:], good + ".", "." + good, good + good[last:], good[1:], good[:len(good)-1],
+			"a" + good, good + "A", strings.ToUpper(good), strings.Replace(good, ".", "..", 1), "e30." + good,
+		}
+		for i := range good {
+			replacements := []byte(alphabet)
+			rnd.Shuffle(len(replacements), reflect.Swapper(replacements))
+			n := perPosition
+			if i == len(good)-1 {
+				n = len(replacements)
+			}
+			for _, c := range replacements[:n] {
+				if c != good[i] {
+					bad = append(bad, good[:i]+string(c)+good[i+1:])
+				}
+			}
+			bad = append(bad, good[:i]+good[i+1:]) // one lost
+		}
+		for _, cookie := range bad {
+			if _, _, err := NewSigner(secret).Open(cookie, time.Now(), maxAge); !errors.Is(err, ErrInvalid) {
+				t.Errorf("Go takes %s (%v) for %s", cookie, err, good)
+			}
+		}
+		for _, cookie := range o.Takes(bad...) {
+			if len(cookie) != len(good) || cookie[:len(good)-1] != good[:len(good)-1] {
+				t.Errorf("Flask takes %s for %s", cookie, good)
+			}
+			encodings++
+		}
+		if len(o.Takes(good)) != 1 {
+			t.Error("Flask refuses its own cookie")
+		}
+	}
+	if encodings != 2*3 {
+		t.Errorf("Flask takes %d other encodings of two last characters, want 6", encodings)
+	}
+}
+
+// TestSigner_fallbacks: what one side signed under an earlier secret, the other
+// takes if it knows that secret.
+func TestSigner_fallbacks(t *testing.T) {
+	const old, older = "an old secret of Flask", "an even older one of theirs"
+	o := flasktest.New(t, secret)
+	for _, previous := range []string{old, older} {
+		made := flasktest.Ask[string](o, &flasktest.Question{Do: "dump", Secret: previous, Set: map[string]string{"a": "1"}})
+		if _, _, err := NewSigner(secret, old, older).Open(made, time.Now(), maxAge); err != nil {
+			t.Errorf("Go, with previous secrets: got %v", err)
+		}
+		if _, _, err := NewSigner(secret).Open(made, time.Now(), maxAge); !errors.Is(err, ErrInvalid) {
+			t.Errorf("Go, without previous secrets: got %v", err)
+		}
+		cookie, err := NewSigner(previous, secret).Sign(nil, []byte(`{"a":1}`), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &flasktest.Question{Do: "takes", Cookies: []string{string(cookie)}}
+		if got := flasktest.Ask[[]string](o, q); len(got) != 0 {
+			t.Error("Flask takes a secret that it does not know")
+		}
+		q.Fallbacks = []string{old, older}
+		if got := flasktest.Ask[[]string](o, q); len(got) != 1 {
+			t.Error("Flask refuses a fallback secret")
+		}
 	}
 }

@@ -3,6 +3,7 @@ package flask
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"net/http"
 	"regexp"
 	"slices"
@@ -30,54 +31,62 @@ type Session struct {
 	Permanent string // JSON, normally true or false; "" if absent
 }
 
-// Parse parses the JSON of a cookie. The error is [ErrInvalid].
-func Parse(text []byte) (*Session, error) {
+// Parse parses the JSON of a cookie. Keys and values share the memory of text if
+// that is as Python writes it. The error is [ErrInvalid].
+func Parse(text string) (Session, error) {
 	object, err := fromPython(text)
 	if err != nil || object[0] != '{' {
-		return nil, ErrInvalid
+		return Session{}, ErrInvalid
 	}
 	entries, err := untagRoot(members(object))
 	if err != nil {
-		return nil, err
+		return Session{}, err
 	}
-	s := new(Session)
+	var s Session
+	kept := entries[:0]
 	for _, e := range entries {
-		if strings.Contains(e.Raw, "{") {
-			if _, err := codec.Decode(e.Raw); err != nil { // an invalid tag
-				return nil, ErrInvalid
-			}
+		if !goodTags(e.Raw) {
+			return Session{}, ErrInvalid
 		}
-		s.add(e)
+		if !s.takes(e) {
+			kept = append(kept, e)
+		}
 	}
+	s.Entries = kept
 	return s, nil
 }
 
-func (s *Session) add(e codec.Entry) {
+// takes keeps an entry that is one of Flask's own, and reports whether it was.
+func (s *Session) takes(e codec.Entry) bool {
 	switch e.Key {
 	case keyPermanent:
 		s.Permanent = e.Raw
+		return true
 	case keyFlashes:
-		if s.Flashes = parseFlashes(e.Raw); s.Flashes == nil {
-			s.Entries = append(s.Entries, e) // not a list of flashes: an ordinary value
-		}
-	default:
-		s.Entries = append(s.Entries, e)
+		s.Flashes = parseFlashes(e.Raw)
+		return s.Flashes != nil // else it is no list of flashes: an ordinary value
 	}
+	return false
 }
 
 // members returns the keys of a compact object with their values, sorted by key.
 // Of equal keys it returns the last one.
 func members(object string) []codec.Entry {
-	var entries []codec.Entry
+	entries := make([]codec.Entry, 0, fewMembers)
+	sorted := true
 	for i := 1; object[i] != '}'; {
 		end := stringEnd(object, i)
 		key := unquote(object[i:end])
 		i = end + 1 // the colon
 		end = valueEnd(object, i)
+		sorted = sorted && (len(entries) == 0 || entries[len(entries)-1].Key < key)
 		entries = append(entries, codec.Entry{Key: key, Raw: object[i:end]})
 		if i = end; object[i] == ',' {
 			i++
 		}
+	}
+	if sorted {
+		return entries
 	}
 	slices.SortStableFunc(entries, func(a, b codec.Entry) int { return strings.Compare(a.Key, b.Key) })
 	kept := entries[:0]
@@ -88,6 +97,9 @@ func members(object string) []codec.Entry {
 	}
 	return kept
 }
+
+// fewMembers is the room for the keys of most sessions.
+const fewMembers = 8
 
 // untagRoot returns the entries of a session that Flask wrote with a tag because
 // its only key looks like one.
@@ -109,112 +121,148 @@ func untagRoot(root []codec.Entry) ([]codec.Entry, error) {
 // parseFlashes parses a list of flashes. It returns nil if raw is not a list, or
 // is empty.
 func parseFlashes(raw string) []codec.Flash {
-	var list []json.RawMessage
-	if json.Unmarshal([]byte(raw), &list) != nil {
+	if raw[0] != '[' || raw == "[]" {
 		return nil
 	}
-	flashes := make([]codec.Flash, 0, len(list))
-	for i, element := range list {
-		f := parseFlash(string(element))
-		f.ID, f.Element = uint64(i), string(element)
+	flashes := make([]codec.Flash, 0, 1)
+	for element := range elements(raw) {
+		f := parseFlash(element)
+		f.ID, f.Element = uint64(len(flashes)), element
 		flashes = append(flashes, f)
 	}
-	if len(flashes) == 0 {
-		return nil
-	}
 	return flashes
+}
+
+// elements yields those of a compact list.
+func elements(list string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 1; i < len(list)-1; i++ { // a comma follows each
+			end := valueEnd(list, i)
+			if !yield(list[i:end]) {
+				return
+			}
+			i = end
+		}
+	}
 }
 
 // parseFlash parses {" t":[category, message]}, or the list without the tag.
 // Anything else becomes a message, so that no session is refused for it.
 func parseFlash(element string) codec.Flash {
-	var pair []json.RawMessage
-	var tuple map[string][]json.RawMessage
-	if json.Unmarshal([]byte(element), &tuple) == nil {
-		pair = tuple[codec.TagTuple]
-	} else {
-		_ = json.Unmarshal([]byte(element), &pair)
+	const before, after = `{"` + codec.TagTuple + `":`, `}`
+	pair, n := element, 0
+	if strings.HasPrefix(element, before) && valueEnd(element, len(before)) == len(element)-len(after) {
+		pair = element[len(before) : len(element)-len(after)]
 	}
-	if len(pair) != 2 {
+	var category, message string
+	if pair[0] == '[' {
+		for value := range elements(pair) {
+			n++
+			category, message = message, value
+		}
+	}
+	if n != 2 {
 		return codec.Flash{Category: "message", Raw: element}
 	}
-	category := string(pair[0])
 	if category[0] == '"' {
 		category = unquote(category)
 	} else if html, ok := codec.String(category); ok {
 		category = html
 	} else {
-		category = string(toPython(category))
+		category = string(appendPython(nil, category))
 	}
-	return codec.Flash{Category: category, Raw: string(pair[1])}
+	return codec.Flash{Category: category, Raw: message}
 }
 
-// Dump returns the JSON as Python writes it: keys sorted, ASCII only. It returns
-// an error if a key or category is not valid UTF-8.
-func (s *Session) Dump() ([]byte, error) {
-	var entries codec.Container
-	entries.Fill(slices.Clone(s.Entries), nil)
-	if s.Permanent != "" {
-		entries.Set(keyPermanent, s.Permanent)
+// Append appends the JSON to dst as Python writes it: keys sorted, ASCII only. It
+// returns an error if a key or category is not valid UTF-8.
+func (s *Session) Append(dst []byte) ([]byte, error) {
+	w := writer{text: dst}
+	if len(s.Entries) == 1 && codec.IsTag(s.Entries[0].Key) && len(s.Flashes) == 0 && s.Permanent == "" {
+		w.write(`{"` + codec.TagDict + `":{`) // or it would be read as a tag
+		w.key(s.Entries[0].Key + "__")
+		w.value(s.Entries[0].Raw)
+		w.write("}}")
+		return w.text, w.err
 	}
+	w.write("{")
+	rest := s.Entries
 	if len(s.Flashes) > 0 {
-		list, err := dumpFlashes(s.Flashes)
-		if err != nil {
-			return nil, err
-		}
-		entries.Set(keyFlashes, list)
+		rest = w.until(rest, keyFlashes)
+		w.key(keyFlashes)
+		w.flashes(s.Flashes)
 	}
-	var b bytes.Buffer
-	if err := dumpObject(&b, entries.Entries()); err != nil {
-		return nil, err
+	if s.Permanent != "" {
+		rest = w.until(rest, keyPermanent)
+		w.key(keyPermanent)
+		w.value(s.Permanent)
 	}
-	return toPython(b.String()), nil
+	for _, e := range rest {
+		w.key(e.Key)
+		w.value(e.Raw)
+	}
+	w.write("}")
+	return w.text, w.err
 }
 
-// dumpObject writes the entries as an object, with a tag if the only key looks
-// like one.
-func dumpObject(b *bytes.Buffer, entries []codec.Entry) error {
-	escape := len(entries) == 1 && codec.IsTag(entries[0].Key)
-	if escape {
-		entries = []codec.Entry{{Key: entries[0].Key + "__", Raw: entries[0].Raw}}
-		b.WriteString(`{"` + codec.TagDict + `":`)
-	}
-	b.WriteByte('{')
-	for i, e := range entries {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if err := quote(b, e.Key); err != nil {
-			return err
-		}
-		b.WriteString(":" + e.Raw)
-	}
-	b.WriteByte('}')
-	if escape {
-		b.WriteByte('}')
-	}
-	return nil
+// writer appends JSON to text.
+type writer struct {
+	text []byte
+	err  error
 }
 
-func dumpFlashes(flashes []codec.Flash) (string, error) {
-	var b bytes.Buffer
-	b.WriteByte('[')
+func (w *writer) write(json string) { w.text = append(w.text, json...) }
+func (w *writer) value(raw string)  { w.text = appendPython(w.text, raw) }
+
+// until writes the entries whose keys come before key, and returns those that
+// come after it.
+func (w *writer) until(entries []codec.Entry, key string) (rest []codec.Entry) {
+	for len(entries) > 0 && entries[0].Key < key {
+		w.key(entries[0].Key)
+		w.value(entries[0].Raw)
+		entries = entries[1:]
+	}
+	if len(entries) > 0 && entries[0].Key == key {
+		entries = entries[1:]
+	}
+	return entries
+}
+
+// key writes a key, and a comma before it unless it is an object's first.
+func (w *writer) key(key string) {
+	if w.text[len(w.text)-1] != '{' {
+		w.write(",")
+	}
+	w.quote(key)
+	w.write(":")
+}
+
+func (w *writer) quote(text string) {
+	quoted, err := appendQuoted(w.text, text)
+	if err != nil {
+		w.err = err
+		return
+	}
+	w.text = quoted
+}
+
+func (w *writer) flashes(flashes []codec.Flash) {
+	w.write("[")
 	for i, f := range flashes {
 		if i > 0 {
-			b.WriteByte(',')
+			w.write(",")
 		}
 		if f.Element != "" {
-			b.WriteString(f.Element)
+			w.value(f.Element)
 			continue
 		}
-		b.WriteString(`{"` + codec.TagTuple + `":[`)
-		if err := quote(&b, f.Category); err != nil {
-			return "", err
-		}
-		b.WriteString("," + f.Raw + "]}")
+		w.write(`{"` + codec.TagTuple + `":[`)
+		w.quote(f.Category)
+		w.write(",")
+		w.value(f.Raw)
+		w.write("]}")
 	}
-	b.WriteByte(']')
-	return b.String(), nil
+	w.write("]")
 }
 
 // True reports whether Python considers a value true.
@@ -235,6 +283,9 @@ var encodedTime = regexp.MustCompile(`\{" d":"[^"\\]*"\}`)
 // in GMT, with whole seconds.
 func Times(raw string) string {
 	const before, after = `{" d":"`, `"}`
+	if !strings.Contains(raw, before) {
+		return raw
+	}
 	return encodedTime.ReplaceAllStringFunc(raw, func(tag string) string {
 		t, err := time.Parse(time.RFC3339Nano, tag[len(before):len(tag)-len(after)])
 		if err != nil {
@@ -246,40 +297,63 @@ func Times(raw string) string {
 
 // fromPython returns compact JSON. The three numbers that Python writes and JSON
 // lacks become [codec.NaN], [codec.Infinity] and [codec.MinusInfinity].
-func fromPython(text []byte) (string, error) {
-	if !utf8.Valid(text) {
+func fromPython(text string) (string, error) {
+	if plain(text) {
+		return text, nil
+	}
+	return normalize(text)
+}
+
+// normalize is fromPython for any text.
+func normalize(text string) (string, error) {
+	if !utf8.ValidString(text) {
 		return "", ErrInvalid
 	}
-	names := map[string]string{
-		"NaN": codec.NaN, "Infinity": codec.Infinity, "-Infinity": codec.MinusInfinity,
-		codec.NaN: "-0.0", // its value as a JSON number
-	}
-	var b bytes.Buffer
-	rewrite(&b, string(text), names, copyString)
+	replaced := rewrite(nil, text, copyString, func(word string) string {
+		switch word {
+		case "NaN":
+			return codec.NaN
+		case "Infinity":
+			return codec.Infinity
+		case "-Infinity":
+			return codec.MinusInfinity
+		case codec.NaN:
+			return "-0.0" // its value as a JSON number
+		}
+		return word
+	})
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, b.Bytes()); err != nil {
+	if err := json.Compact(&compact, replaced); err != nil {
 		return "", ErrInvalid
 	}
 	return compact.String(), nil
 }
 
-// toPython reverses fromPython, and escapes characters outside of ASCII.
-func toPython(object string) []byte {
-	names := map[string]string{
-		codec.NaN: "NaN", codec.Infinity: "Infinity", codec.MinusInfinity: "-Infinity",
+// appendPython reverses fromPython, and escapes characters outside of ASCII.
+func appendPython(dst []byte, raw string) []byte {
+	if isASCII(raw) && !strings.Contains(raw, "e999999") { // none of the three numbers
+		return append(dst, raw...)
 	}
-	var b bytes.Buffer
-	rewrite(&b, object, names, escapeASCII)
-	return b.Bytes()
+	return rewrite(dst, raw, escapeASCII, func(word string) string {
+		switch word {
+		case codec.NaN:
+			return "NaN"
+		case codec.Infinity:
+			return "Infinity"
+		case codec.MinusInfinity:
+			return "-Infinity"
+		}
+		return word
+	})
 }
 
-// rewrite writes JSON with some numbers and names replaced. It calls inside to
-// write each string, quotes included.
-func rewrite(b *bytes.Buffer, text string, names map[string]string, inside func(*bytes.Buffer, string)) {
+// rewrite appends JSON with some numbers and names replaced. It calls inside to
+// append each string, quotes included.
+func rewrite(dst []byte, text string, inside func([]byte, string) []byte, replace func(word string) string) []byte {
 	for i := 0; i < len(text); {
 		if text[i] == '"' {
 			end := stringEnd(text, i)
-			inside(b, text[i:end])
+			dst = inside(dst, text[i:end])
 			i = end
 			continue
 		}
@@ -289,13 +363,10 @@ func rewrite(b *bytes.Buffer, text string, names map[string]string, inside func(
 				end++
 			}
 		}
-		word := text[i:end]
-		if other, ok := names[word]; ok {
-			word = other
-		}
-		b.WriteString(word)
+		dst = append(dst, replace(text[i:end])...)
 		i = end
 	}
+	return dst
 }
 
 // isWord reports whether numbers and names may contain c.
@@ -326,6 +397,9 @@ func valueEnd(s string, start int) int {
 
 // stringEnd returns the end of the JSON string that begins at start.
 func stringEnd(s string, start int) int {
+	if n := strings.IndexByte(s[start+1:], '"'); n >= 0 && strings.IndexByte(s[start+1:start+1+n], '\\') < 0 {
+		return start + 1 + n + 1
+	}
 	for i := start + 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':

@@ -1,10 +1,8 @@
 package flask
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -70,39 +68,29 @@ func escaped(s string) (code uint64, ok bool) {
 	return code, err == nil
 }
 
-// quote writes a key or category as a JSON string, as Python does.
-func quote(b *bytes.Buffer, text string) error {
-	b.WriteByte('"')
-	for rest := text; rest != ""; {
-		r, size := utf8.DecodeRuneInString(rest)
+// appendQuoted appends a key or category as a JSON string, as Python does.
+func appendQuoted(dst []byte, text string) ([]byte, error) {
+	dst = append(dst, '"')
+	if isASCII(text) && !strings.ContainsAny(text, `"\`) {
+		dst, text = append(dst, text...), ""
+	}
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
 		if r == utf8.RuneError && size == 1 {
-			code, ok := encodedSurrogate(rest)
+			code, ok := encodedSurrogate(text)
 			if !ok {
-				return errUTF8
+				return nil, errUTF8
 			}
 			r, size = code, 3
 		}
-		rest = rest[size:]
-		switch r {
-		case '"', '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case '\n':
-			b.WriteString(`\n`)
-		case '\r':
-			b.WriteString(`\r`)
-		case '\t':
-			b.WriteString(`\t`)
-		case '\b':
-			b.WriteString(`\b`)
-		case '\f':
-			b.WriteString(`\f`)
-		default:
-			writeASCII(b, r)
+		text = text[size:]
+		if i := strings.IndexRune("\"\\\n\r\t\b\f", r); i >= 0 {
+			dst = append(dst, '\\', `"\nrtbf`[i])
+		} else {
+			dst = appendASCII(dst, r)
 		}
 	}
-	b.WriteByte('"')
-	return nil
+	return append(dst, '"'), nil
 }
 
 // encodedSurrogate returns the lone surrogate at the start of s, as [unquote]
@@ -114,24 +102,36 @@ func encodedSurrogate(s string) (rune, bool) {
 	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), true
 }
 
-func copyString(b *bytes.Buffer, quoted string) { b.WriteString(quoted) }
-
-// escapeASCII writes a JSON string as Python does: printable ASCII, and escapes
-// for everything else.
-func escapeASCII(b *bytes.Buffer, quoted string) {
-	for _, r := range quoted {
-		writeASCII(b, r)
+// isASCII reports whether Python writes the text as it is: it has printable
+// ASCII only.
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
 	}
+	return true
 }
 
-func writeASCII(b *bytes.Buffer, r rune) {
-	switch {
-	case r >= ' ' && r <= '~':
-		b.WriteByte(byte(r))
-	case r <= 0xffff:
-		fmt.Fprintf(b, `\u%04x`, r)
-	default:
-		high, low := utf16.EncodeRune(r)
-		fmt.Fprintf(b, `\u%04x\u%04x`, high, low)
+func copyString(dst []byte, quoted string) []byte { return append(dst, quoted...) }
+
+// escapeASCII appends a JSON string as Python does: printable ASCII, and escapes
+// for everything else.
+func escapeASCII(dst []byte, quoted string) []byte {
+	for _, r := range quoted {
+		dst = appendASCII(dst, r)
 	}
+	return dst
+}
+
+func appendASCII(dst []byte, r rune) []byte {
+	if r >= ' ' && r <= '~' {
+		return append(dst, byte(r))
+	}
+	if r > 0xffff {
+		high, low := utf16.EncodeRune(r)
+		return appendASCII(appendASCII(dst, high), low)
+	}
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', digits[r>>12], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 }

@@ -1,9 +1,6 @@
 package flask
 
-import (
-	"bytes"
-	"testing"
-)
+import "testing"
 
 // quotedRows are JSON strings as Python writes them, with their texts.
 var quotedRows = []struct{ quoted, text string }{
@@ -34,15 +31,14 @@ func TestUnquote(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
+func TestAppendQuoted(t *testing.T) {
 	for _, row := range quotedRows {
-		var b bytes.Buffer
-		if err := quote(&b, row.text); err != nil || b.String() != row.quoted {
-			t.Errorf("%q: got %s, %v, want %s", row.text, b.String(), err, row.quoted)
+		if got, err := appendQuoted(nil, row.text); err != nil || string(got) != row.quoted {
+			t.Errorf("%q: got %s, %v, want %s", row.text, got, err, row.quoted)
 		}
 	}
 	for _, bad := range []string{"\xff", "a\xc3", "\xed\xa0", "\xed\x20\x80", "\xed\xa0\x20"} {
-		if err := quote(new(bytes.Buffer), bad); err == nil {
+		if _, err := appendQuoted(nil, bad); err == nil {
 			t.Errorf("%q: got no error", bad)
 		}
 	}

@@ -1,7 +1,7 @@
-"""Flask as a judge, for flask_test.go.
+"""The Flask oracle: Flask itself, for the tests in Go.
 
 Answers JSON lines on stdin with JSON lines on stdout. Every session is made
-and read by a Flask app; nothing here knows how a cookie is spelled. Sessions
+and read by a Flask app; nothing here knows how a cookie is encoded. Sessions
 are compared by describe(), which tells types apart that are equal in Python.
 """
 
@@ -34,7 +34,7 @@ class Rotating(SecureCookieSessionInterface):
 
 
 def make_app(secret, fallbacks=()):
-    app = flask.Flask("judge")
+    app = flask.Flask("oracle")
     app.secret_key = secret
     if fallbacks:
         known = "SECRET_KEY_FALLBACKS" in app.config

@@ -1,0 +1,16 @@
+//go:build soak
+
+package memcached_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ginsession/ginsession/storetest"
+)
+
+func TestSoakStore_sessions(t *testing.T) { sessions(t, storetest.Full) }
+
+func TestSoakStore_outages(t *testing.T) {
+	outages(t, storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second})
+}
