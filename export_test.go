@@ -8,8 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"time"
-
-	"github.com/ginsession/ginsession/internal/seal"
 )
 
 // SignFlask signs any text as Flask's cookie, so that tests can send what no
@@ -27,14 +25,4 @@ func SignFlask(secret, text string, at time.Time) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	signed := "." + encode(packed.Bytes()) + "." + encode(binary.BigEndian.AppendUint32(nil, uint32(at.Unix())))
 	return signed + "." + encode([]byte(mac(mac(secret, "cookie-session"), signed)))
-}
-
-// SealCookie seals any plaintext as the cookie called name, so that tests can
-// send what no session is written as.
-func SealCookie(secret, name, plaintext string) string {
-	sealer, err := seal.New("ginsession cookie 1", secret)
-	if err != nil {
-		panic(err)
-	}
-	return string(seal.AppendText(nil, sealer.Seal(nil, []byte(plaintext), []byte("ginsession cookie 1"+"\x00"+name))))
 }
