@@ -83,7 +83,7 @@ import (
 // default is logged.
 //
 // A value that cannot be stored (nil, a type that is not registered with
-// encoding/gob, a channel) makes Save return an error that wraps
+// encoding/gob, a channel, a cycle) makes Save return an error that wraps
 // [ginsession.ErrValue]. Without Save the response becomes an error page. In both
 // cases the error is added to c.Errors, and what was stored before is intact.
 func Bridge(names ...string) gin.HandlerFunc {

@@ -313,8 +313,20 @@ func TestSession_Options_warning(t *testing.T) {
 type unregistered struct{ Name string }
 
 func init() {
+	gob.Register(&node{})
 	gob.Register(stubborn{})
 	gob.Register(panicking{})
+}
+
+type node struct {
+	Name string
+	Next *node
+}
+
+func cycle() *node {
+	n := &node{Name: "hidden"}
+	n.Next = n
+	return n
 }
 
 type stubborn struct{ Password string }
@@ -330,6 +342,8 @@ func (panicking) GobDecode([]byte) error       { return nil }
 // TestSession_Set_badInput wants an error that says what to do, and the rest of
 // the session intact.
 func TestSession_Set_badInput(t *testing.T) {
+	list, dict := []any{nil}, map[string]any{}
+	list[0], dict["self"] = list, dict
 	tests := []struct {
 		name       string
 		key, value any
@@ -343,6 +357,9 @@ func TestSession_Set_badInput(t *testing.T) {
 		{"nil pointer", "bad", (*line)(nil), "gob: "},
 		{"method that fails", "bad", stubborn{"hidden"}, "a method of gincontrib_test.stubborn refuses"},
 		{"method that panics", "bad", panicking{"hidden"}, "panics"},
+		{"cycle of pointers", "bad", cycle(), "nested more than 500 deep, or a cycle"},
+		{"cycle in a list", "bad", list, "nested more than 500 deep, or a cycle"},
+		{"cycle in a map", "bad", dict, "nested more than 500 deep, or a cycle"},
 		{"nil as key", nil, 1, "a key is not nil"},
 		{"list as key", []int{1}, 1, "a key is a string, a number"},
 		{"pointer as key", new(int), 1, "a key is a string, a number"},
@@ -411,6 +428,38 @@ func TestSession_Get_damaged(t *testing.T) {
 	})
 	if len(s.errors) != 2 || !errors.Is(s.errors[0], ginsession.ErrValue) {
 		t.Errorf("got %v, want two errors", s.errors)
+	}
+}
+
+// TestSession_goroutines is for the race detector.
+func TestSession_goroutines(t *testing.T) {
+	s := bridged(t)
+	s.request(func(c *gin.Context) {
+		session := sessions.Default(c)
+		var done sync.WaitGroup
+		for _, use := range []func(){
+			func() { session.Set("n", uint(1)) },
+			func() { session.Get("n") },
+			func() { session.Set(nil, nil) },
+			func() { session.AddFlash("hello", "a") },
+			func() { session.Flashes("a") },
+			func() { session.Options(sessions.Options{MaxAge: 1}) },
+			func() { _ = session.Save() },
+			func() { session.Delete("n") },
+		} {
+			for range 2 {
+				done.Go(func() {
+					for range 20 {
+						use()
+					}
+				})
+			}
+		}
+		done.Wait()
+		_ = session.Save()
+	})
+	if len(s.errors) < 40 {
+		t.Errorf("got %d errors, want 40", len(s.errors))
 	}
 }
 

@@ -172,11 +172,47 @@ func toGob(v any) (data []byte, err error) {
 			data, err = nil, fmt.Errorf("encoding/gob panics at a %T", v)
 		}
 	}()
+	if tooDeep(reflect.ValueOf(v), 0) {
+		return nil, fmt.Errorf("a %T that is nested more than %d deep, or a cycle", v, maxDepth)
+	}
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(&v); err != nil {
 		return nil, explain(err, v)
 	}
 	return b.Bytes(), nil
+}
+
+const maxDepth = 500 // of a value's nesting
+
+// tooDeep reports whether a value has a cycle, on which encoding/gob would
+// overflow the stack and end the process.
+func tooDeep(v reflect.Value, depth int) bool {
+	if depth > maxDepth {
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && tooDeep(v.Elem(), depth+1)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() && tooDeep(v.Field(i), depth+1) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := 0; i < v.Len() && v.Type().Elem().Kind() > reflect.Complex128; i++ {
+			if tooDeep(v.Index(i), depth+1) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for iter := v.MapRange(); iter.Next(); {
+			if tooDeep(iter.Value(), depth+1) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // explain shows what encoding/gob says. What a method of the value says may show
