@@ -49,8 +49,7 @@ func prepare(a app, do, cookie string) (run func()) {
 	}
 }
 
-// follow sends requests in turn and returns the cookie that the browser has
-// after them.
+// follow sends requests in turn and returns the browser's cookie after them.
 func follow(a app, cookie string, paths ...string) (after string) {
 	for _, path := range paths {
 		e := a.prepare(path, cookie)
@@ -89,8 +88,7 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// BenchmarkRequest is the main table. If there is a server, it counts the round
-// trips too.
+// BenchmarkRequest is the main table. It counts the server's round trips too.
 func BenchmarkRequest(b *testing.B) {
 	b.Run(bare.String()+"/do=untouched", func(b *testing.B) { loop(b, bare.open("").prepare("/untouched", "").send) })
 	for _, v := range choose("") {
@@ -170,9 +168,9 @@ func BenchmarkServer(b *testing.B) {
 // serve takes the cookies from another app: gin alone gets those of ginsession,
 // which a browser would send too.
 func serve(b *testing.B, a, sessions app, do string) {
-	cookies := make([]string, 1000) // so that 32 connections hardly ever use one session at once
-	for i := range cookies {
-		cookies[i] = follow(sessions, "", "/fill")
+	var cookies []string
+	for range 1000 { // so that 32 connections hardly ever use one session at once
+		cookies = append(cookies, follow(sessions, "", "/fill"))
 	}
 	file := filepath.Join(b.TempDir(), "wrk.lua")
 	must(0, os.WriteFile(file, fmt.Appendf(nil, script, strings.Join(cookies, `", "`), "/"+do), 0o600))

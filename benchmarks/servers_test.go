@@ -71,9 +71,11 @@ func (s *server) ask(command string) (text string) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	_, _ = fmt.Fprintf(conn, "%s\r\nquit\r\n", command)
-	var err error
-	for n, buf := 0, make([]byte, 64<<10); err == nil && !strings.HasSuffix(text, "END\r\n"); text += string(buf[:n]) {
-		n, err = conn.Read(buf) // a dump of keys does not see the quit
+	for buf := make([]byte, 64<<10); !strings.HasSuffix(text, "END\r\n"); { // a dump of keys does not see the quit
+		n, err := conn.Read(buf)
+		if text += string(buf[:n]); err != nil {
+			break
+		}
 	}
 	return text
 }
