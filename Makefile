@@ -49,7 +49,7 @@ soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
 	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/memcached ./internal/flask ./internal/cookiestore
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
-	cd sqlstore && go test -race -tags soak -run Soak -v -timeout 60m .
+	cd sqlstore && go test -tags soak -run Soak -v -timeout 60m . # with the race detector, too slow for its limits
 
 # Does the explorer notice a broken commit? It takes about four minutes.
 mutants:

@@ -46,5 +46,8 @@ func openSQL(name string) (*sqlstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store, store.Migrate(context.Background())
+	if err := store.Migrate(context.Background()); err != nil {
+		return nil, err
+	}
+	return store, nil
 }
