@@ -13,6 +13,8 @@ each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); 
 test: setup vet unit
 	@scripts/mincover $(MINCOVER) cover.out ginsession
 	@scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
+	@scripts/mincover $(MINCOVER) gincontrib/cover.out gincontrib
+	@scripts/mincover $(MINCOVER) sqlstore/cover.out sqlstore
 
 setup:
 	@scripts/setup
@@ -47,6 +49,7 @@ soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
 	go test -race -tags soak -run Soak -v -timeout 60m . ./internal/memcached ./internal/flask ./internal/cookiestore
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
+	cd sqlstore && go test -race -tags soak -run Soak -v -timeout 60m .
 
 # Does the explorer notice a broken commit? It takes about four minutes.
 mutants:

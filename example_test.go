@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 )
 
 func ExampleNew() {
-	gin.SetMode(gin.TestMode)
 	r := gin.New()
 	r.Use(ginsession.Must(ginsession.New("read it from the environment, 32 bytes or more")))
 	r.GET("/", func(c *gin.Context) {
@@ -22,9 +21,9 @@ func ExampleNew() {
 		c.String(http.StatusOK, "visit %d", s.GetInt("visits"))
 	})
 
-	b := newBrowser(r)
-	fmt.Println(b.get("/").Body)
-	fmt.Println(b.get("/").Body)
+	b := apptest.NewBrowser(r)
+	fmt.Println(b.Get("/").Body)
+	fmt.Println(b.Get("/").Body)
 	// Output:
 	// visit 1
 	// visit 2
@@ -43,7 +42,7 @@ func ExampleSession_Renew() {
 	r.POST("/login", func(c *gin.Context) {
 		s := ginsession.From(c)
 		s.Renew() // at every change of privilege
-		s.Set("user", c.PostForm("user"))
+		s.Set("user", "Ada")
 		c.Redirect(http.StatusSeeOther, "/")
 	})
 	r.POST("/logout", func(c *gin.Context) {
@@ -57,11 +56,11 @@ func ExampleSession_Renew() {
 		c.String(http.StatusOK, "user %q %v", s.GetString("user"), s.Flashes())
 	})
 
-	b := newBrowser(r)
-	b.post("/login", url.Values{"user": {"Ada"}})
-	fmt.Println(b.get("/").Body)
-	b.post("/logout", nil)
-	fmt.Println(b.get("/").Body)
+	b := apptest.NewBrowser(r)
+	b.Post("/login")
+	fmt.Println(b.Get("/").Body)
+	b.Post("/logout")
+	fmt.Println(b.Get("/").Body)
 	// Output:
 	// user "Ada" []
 	// user "" [{You are logged out message}]
@@ -79,10 +78,10 @@ func ExampleSession_Flashes() {
 		}
 	})
 
-	b := newBrowser(r)
-	b.post("/save", nil)
-	fmt.Printf("%q\n", b.get("/").Body)
-	fmt.Printf("%q\n", b.get("/").Body) // shown once
+	b := apptest.NewBrowser(r)
+	b.Post("/save")
+	fmt.Printf("%q\n", b.Get("/").Body)
+	fmt.Printf("%q\n", b.Get("/").Body) // shown once
 	// Output:
 	// "success: Saved"
 	// ""
@@ -104,10 +103,10 @@ func ExampleUpdate() {
 		c.String(http.StatusOK, "%v %v", cart, ok)
 	})
 
-	b := newBrowser(r)
-	b.post("/cart/tea", nil)
-	b.post("/cart/milk", nil)
-	fmt.Println(b.get("/cart").Body)
+	b := apptest.NewBrowser(r)
+	b.Post("/cart/tea")
+	b.Post("/cart/milk")
+	fmt.Println(b.Get("/cart").Body)
 	// Output: [{tea 1} {milk 1}] true
 }
 
@@ -126,9 +125,7 @@ func ExampleSession_Rejected() {
 
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	req.Header.Set("Cookie", "__Host-session=forged")
-	w := httptest.NewRecorder()
-	r.ServeHTTP(w, req)
-	fmt.Println(w.Body)
+	fmt.Println(apptest.NewBrowser(r).Do(req).Body)
 	// Output: ginsession: the session cookie is not one of ours
 }
 
@@ -145,14 +142,13 @@ func ExampleWithErrorHandler() {
 		c.String(http.StatusOK, "saved") // too early to say
 	})
 
-	w := newBrowser(r).post("/draft", nil)
+	w := apptest.NewBrowser(r).Post("/draft")
 	fmt.Println(w.Code, w.Body)
 	// Output: 500 {"error":"nothing was saved"}
 }
 
 func exampleEngine(opts ...ginsession.Option) *gin.Engine {
-	gin.SetMode(gin.TestMode)
 	r := gin.New()
-	r.Use(ginsession.Must(ginsession.New(secret, opts...)))
+	r.Use(ginsession.Must(ginsession.New(apptest.Secret, opts...)))
 	return r
 }

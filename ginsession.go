@@ -37,18 +37,21 @@
 // [WithFlaskCookie] shares the cookie of a Flask app. A store for Redis and
 // Valkey is in the module github.com/ginsession/ginsession/redisstore.
 //
-// On a server, parallel requests keep each other's changes. A request saves what
-// it did, not what it saw: on a conflict its changes are replayed on the newer
-// session. If the session has ended meanwhile (it was renewed, destroyed, evicted
-// or has expired), they are dropped: the handler's response stands, and
-// [Session.Err] and c.Errors have [ErrUnknown]. A store that does not answer
-// gives status 503, never an anonymous session.
+// Parallel requests keep each other's changes: on a server always, and in the
+// encrypted cookie if they meet in one process, which remembers for a minute what
+// it last wrote ([WithMergeBuffer]). Between processes, the last write to a cookie
+// wins. A request saves what it did, not what it saw: on a conflict its changes
+// are replayed on the newer session. If the session has ended meanwhile (it was
+// renewed, destroyed, evicted or has expired), they are dropped: the handler's
+// response stands, and [Session.Err] and c.Errors have [ErrUnknown]. A store that
+// does not answer gives status 503, never an anonymous session.
 //
 // HTTP does not order responses. One that was sent before a log-in's, and that
 // sets or expires the cookie ([Session.SetPermanent], an emptied session),
 // replaces the newer cookie if it arrives later: the user then has to log in
 // again. To keep this rare, a cookie with an id is sent only if what it says has
-// changed, and once more after a change of the secret.
+// changed, and once more after a change of the secret. An encrypted cookie is sent
+// with each write, so there this can happen to every write that meets a log-in.
 //
 // # Security
 //
@@ -61,9 +64,9 @@
 // [Session.Rejected] returns the reason.
 //
 // A session in a cookie cannot be revoked by [Session.Destroy], which expires the
-// browser's cookie: a copy that was made before is accepted until its lifetime
-// has passed, unless [WithValidator] refuses it. And of parallel requests from
-// one browser, the last write wins.
+// browser's cookie: once the process has forgotten it, after a minute or two, a
+// copy that was made before is accepted until its lifetime has passed, unless
+// [WithValidator] refuses it.
 package ginsession
 
 import (

@@ -45,7 +45,7 @@ func newManager(c *config) (*manager, error) {
 		response:   response.Config{Limit: c.ResponseBuffer, OnError: c.errorHandler},
 	}
 	policy := txn.Policy{Lifetime: c.Lifetime, IdleTimeout: c.IdleTimeout, Permanent: c.Permanent}
-	m.txn = txn.Config{Policy: policy, InCookie: c.store == nil, Rolling: c.Flask, Detailed: c.store != nil}
+	m.txn = txn.Config{Policy: policy, InCookie: c.store == nil, Rolling: c.Flask, Replayed: c.store != nil || !c.Flask && c.MergeBuffer > 0}
 	k := cookie.New(c.attributes())
 	m.txn.Cookie = k
 	var err error
@@ -55,7 +55,7 @@ func newManager(c *config) (*manager, error) {
 	case c.Flask:
 		m.txn.Storage = cookiestore.NewFlask(policy, k, c.secrets())
 	default:
-		m.txn.Storage, err = cookiestore.NewSealed(policy, k, c.secrets())
+		m.txn.Storage, err = cookiestore.NewSealed(policy, k, c.secrets(), c.MergeBuffer)
 	}
 	if err != nil {
 		return nil, err

@@ -113,6 +113,21 @@ func WithContextKey(key string) Option { return func(c *config) { c.ContextKey =
 // about twice this size at most.
 func WithResponseBuffer(bytes int) Option { return func(c *config) { c.ResponseBuffer = bytes } }
 
+// WithMergeBuffer sets how much memory the process has for merging parallel
+// requests of sessions in encrypted cookies, in bytes, from 0 to 64 GiB. The
+// default is 16 MiB. It holds the newest version of each session that was written
+// in the last one to two minutes, content in the clear, and forgets the oldest
+// first if it is full. With it, in one process (or with sticky routing), cookies
+// keep the promises of a server store: no change is lost to a parallel request, and
+// a session that was renewed or destroyed is not brought back by one.
+//
+// Between processes, for sessions that were forgotten, and with 0, the last write
+// wins: each request starts from the cookie that it came with. A cookie that this
+// process does not know is never overruled.
+func WithMergeBuffer(bytes int) Option {
+	return func(c *config) { c.MergeBuffer, c.merging = bytes, true }
+}
+
 // WithErrorHandler lets h write the response if a session cannot be read or
 // saved. The handler's own response has been dropped by then, headers and all;
 // if h writes nothing, a plain page with status 503 ([ErrUnavailable]) or
@@ -210,6 +225,7 @@ type config struct {
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
 	ResponseBuffer int `option:"WithResponseBuffer" validate:"min=0,max=1073741824"`
+	MergeBuffer    int `option:"WithMergeBuffer" validate:"min=0,max=68719476736"`
 
 	FlaskSecrets []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
 
@@ -217,6 +233,7 @@ type config struct {
 
 	named        bool
 	prefixed     bool
+	merging      bool
 	errorHandler func(*gin.Context, error)
 	validator    func(context.Context, *Session) (bool, error)
 	logger       *slog.Logger
@@ -251,6 +268,7 @@ var reasons = map[string]string{
 	"WithIdleTimeout":    "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
 	"WithKeyPrefix":      "a prefix has at most 200 printable ASCII characters and no space",
 	"WithResponseBuffer": "a buffer has 0 to 1073741824 bytes (1 GiB); leave the option out for 256 KiB",
+	"WithMergeBuffer":    "a buffer has 0 to 68719476736 bytes (64 GiB); leave the option out for 16 MiB",
 	"WithContextKey":     "a context key is not empty; leave the option out for ginsession.Key",
 }
 
@@ -265,6 +283,7 @@ func newConfig(secret string, opts []Option) (*config, error) {
 		ContextKey:     Key,
 		KeyPrefix:      memcached.DefaultKeyPrefix,
 		ResponseBuffer: 256 << 10,
+		MergeBuffer:    16 << 20,
 		Secure:         true,
 		HTTPOnly:       true,
 	}
@@ -377,6 +396,8 @@ func (c *config) checkTogether() {
 			c.storeOption + " has chosen a store already; use one of the two"},
 		{c.Flask && c.FlaskSecrets != nil, "WithFlaskMigration",
 			"WithFlaskCookie stays with the cookie that this moves on from; use one of the two"},
+		{c.merging && (c.Flask || c.storeOption != ""), "WithMergeBuffer",
+			"only encrypted cookies need it: a store merges by itself, and Flask's cookie has no id; drop it"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
 			"only WithMemcached has keys here; another store has an option of its own, such as redisstore.WithKeyPrefix"},
 	}

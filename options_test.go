@@ -2,6 +2,7 @@ package ginsession_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +14,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
-	"github.com/ginsession/ginsession/internal/memstore"
+	"github.com/ginsession/ginsession/internal/apptest"
 )
 
 // mistakes lists the options that New complains about, in its order.
@@ -116,6 +118,16 @@ func TestNew_mistakes(t *testing.T) {
 		{"__host-http- with path", options{ginsession.WithName("__host-http-x"), ginsession.WithPath("/a")}, []string{"WithName"}},
 		{"no prefix, all open", options{ginsession.WithName("x"), insecure, script, ginsession.WithPath("/a"), ginsession.WithDomain("a.com")}, nil},
 		{"__Host without -", options{ginsession.WithName("__Host"), insecure}, nil},
+		{"flask cookie, idle timeout", options{ginsession.WithFlaskCookie(), ginsession.WithIdleTimeout(time.Hour)}, []string{"WithIdleTimeout"}},
+		{"flask cookie, store", options{ginsession.WithFlaskCookie(), ginsession.WithStore(apptest.NewStore())}, []string{"WithFlaskCookie"}},
+		{"flask cookie, migration", options{ginsession.WithFlaskCookie(), ginsession.WithFlaskMigration(otherSecret)}, []string{"WithFlaskMigration"}},
+		{"two stores", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithMemcached"}},
+		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
+		{"response buffer -1", options{ginsession.WithResponseBuffer(-1)}, []string{"WithResponseBuffer"}},
+		{"response buffer of more than 1 GiB", options{ginsession.WithResponseBuffer(1<<30 + 1)}, []string{"WithResponseBuffer"}},
+		{"merge buffer -1", options{ginsession.WithMergeBuffer(-1)}, []string{"WithMergeBuffer"}},
+		{"merge buffer, store", options{ginsession.WithMergeBuffer(0), ginsession.WithStore(apptest.NewStore())}, []string{"WithMergeBuffer"}},
+		{"merge buffer, flask cookie", options{ginsession.WithMergeBuffer(0), ginsession.WithFlaskCookie()}, []string{"WithMergeBuffer"}},
 		{"error handler nil", options{ginsession.WithErrorHandler(nil)}, nil},
 	}
 	for _, row := range rows {
@@ -189,68 +201,9 @@ func TestConfigError(t *testing.T) {
 	}
 }
 
-func TestWithPreviousSecrets_copies(t *testing.T) {
-	k := cookieOf(t, mustNew(t, otherSecret), "ann")
-	previous := []string{otherSecret}
-	opt := ginsession.WithPreviousSecrets(previous...)
-	previous[0] = "short"
-	if got := look(t, mustNew(t, secret, opt), k); got.who != "ann" {
-		t.Errorf("got %+v, want ann", got)
-	}
-}
-
-func TestNew_lastOptionWins(t *testing.T) {
-	v := newVisitor(t, ginsession.WithName("first"), ginsession.WithPath("bad"), ginsession.WithPath("/app"), ginsession.WithName("last"),
-		ginsession.WithPreviousSecrets("short"), ginsession.WithPreviousSecrets())
-	if line := attributes(setCookies(v.set("a", 1))[0]); !strings.HasPrefix(line, "last=…; Path=/app;") {
-		t.Errorf("got %q, want the last name and path", line)
-	}
-}
-
-// TestNew_sameOptionsTwice: options keep no state between two middlewares.
-func TestNew_sameOptionsTwice(t *testing.T) {
-	opts := options{ginsession.WithName("sid"), ginsession.WithPreviousSecrets(otherSecret)}
-	if got := look(t, mustNew(t, secret, opts...), cookieOf(t, mustNew(t, secret, opts...), "ann")); got.who != "ann" {
-		t.Errorf("got %+v, want ann", got)
-	}
-}
-
-func TestWithErrorHandler_nil(t *testing.T) {
-	for _, opts := range []options{{ginsession.WithErrorHandler(nil)}, {ginsession.WithErrorHandler(func(c *gin.Context, _ error) { c.Status(http.StatusTeapot) }), ginsession.WithErrorHandler(nil)}} {
-		w := newVisitor(t, opts...).set("bad", make(chan int))
-		if got, want := w.Body.String(), "Internal Server Error\n"; w.Code != http.StatusInternalServerError || got != want {
-			t.Errorf("got %d %q, want the plain page", w.Code, got)
-		}
-	}
-}
-
-func TestWithErrorHandler_getsTheError(t *testing.T) {
-	var got error
-	v := newVisitor(t, ginsession.WithErrorHandler(func(c *gin.Context, err error) {
-		got = err
-		c.String(http.StatusTeapot, "sorry, %s", ginsession.From(c).GetString("name"))
-	}))
-	w := v.set("name", "ann", "bad", make(chan int))
-	if !errors.Is(got, ginsession.ErrValue) || w.Code != http.StatusTeapot || w.Body.String() != "sorry, ann" {
-		t.Errorf("got %v, %d and %q, want ErrValue and the handler's page", got, w.Code, w.Body)
-	}
-}
-
-func TestWithContextKey(t *testing.T) {
-	r := newEngine(t, ginsession.WithContextKey("sid"))
-	r.GET("/", func(c *gin.Context) {
-		_, own := c.MustGet("sid").(*ginsession.Session)
-		_, other := c.Get(ginsession.Key)
-		if !own || other {
-			t.Errorf("under its key: %v, under Key: %v, want true, false", own, other)
-		}
-	})
-	do(t, r, http.MethodGet, "/")
-}
-
 // TestNew_warnsOfPlainHTTP: in debug mode, one line warns of a Secure cookie
-// that leaves for a host where the browser drops it. Each row makes two visits
-// that set the cookie.
+// that leaves for a host where the browser drops it. Each row makes one visit
+// that reads the session, and two that set the cookie.
 func TestNew_warnsOfPlainHTTP(t *testing.T) {
 	var b bytes.Buffer
 	before, mode, out := slog.Default(), gin.Mode(), gin.DefaultWriter
@@ -272,7 +225,7 @@ func TestNew_warnsOfPlainHTTP(t *testing.T) {
 		{"address 6", gin.DebugMode, "http://[fd00::1]:8080/", nil, nil, 1},
 		{"named like localhost", gin.DebugMode, "http://localhost.test/", nil, nil, 1},
 		{"a proxy without TLS", gin.DebugMode, plain, forwarded("http"), nil, 1},
-		{"store", gin.DebugMode, plain, nil, options{ginsession.WithStore(memstore.New())}, 1},
+		{"store", gin.DebugMode, plain, nil, options{ginsession.WithStore(apptest.NewStore())}, 1},
 		{"flask", gin.DebugMode, plain, nil, options{ginsession.WithFlaskCookie()}, 1},
 		{"TLS", gin.DebugMode, "https://app.test/", nil, nil, 0},
 		{"a proxy with TLS", gin.DebugMode, plain, forwarded("https"), nil, 0},
@@ -288,15 +241,14 @@ func TestNew_warnsOfPlainHTTP(t *testing.T) {
 	}
 	for _, row := range rows {
 		gin.SetMode(row.mode)
-		r := newEngine(t, row.opts...)
-		r.GET("/", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
+		r := apptest.New(t, row.opts...)
 		b.Reset()
-		for range 2 {
-			req := httptest.NewRequest(http.MethodGet, row.url, nil)
+		for _, do := range []string{"get:a", "set:a=1", "set:a=1"} { // the first has nothing that a browser could drop
+			req := httptest.NewRequest(http.MethodGet, row.url+"?do="+do, nil)
 			maps.Copy(req.Header, row.header)
 			w := httptest.NewRecorder()
-			if r.ServeHTTP(w, req); len(setCookies(w)) != 1 {
-				t.Errorf("%s: got the cookies %q, want one", row.name, setCookies(w))
+			if r.ServeHTTP(w, req); do == "get:a" && b.Len() > 0 {
+				t.Errorf("%s: got the warning %s without a cookie", row.name, &b)
 			}
 		}
 		if got := strings.Count(b.String(), "level=WARN"); got != row.want {
@@ -305,24 +257,247 @@ func TestNew_warnsOfPlainHTTP(t *testing.T) {
 	}
 }
 
-// TestNew_warnsOfPlainHTTP_onlyWithACookie: a page that sets none has nothing
-// that the browser could drop.
-func TestNew_warnsOfPlainHTTP_onlyWithACookie(t *testing.T) {
-	var b bytes.Buffer
-	mode, out := gin.Mode(), gin.DefaultWriter
-	gin.DefaultWriter = io.Discard
-	defer func() { gin.SetMode(mode); gin.DefaultWriter = out }()
-	gin.SetMode(gin.DebugMode)
-	r := newEngine(t, ginsession.WithLogger(slog.New(slog.NewTextHandler(&b, nil))))
-	r.GET("/", func(c *gin.Context) { ginsession.From(c).Get("a") })
-	r.GET("/set", func(c *gin.Context) { ginsession.From(c).Set("a", 1) })
-	for _, row := range []struct {
-		path string
-		want int
-	}{{"/", 0}, {"/set", 1}, {"/set", 1}, {"/", 1}} {
-		do(t, r, http.MethodGet, "http://app.test"+row.path)
-		if got := strings.Count(b.String(), "level=WARN"); got != row.want {
-			t.Errorf("after %s: got %d warnings, want %d: %s", row.path, got, row.want, &b)
+// TestNew_options: the last of one kind counts, and options keep no state
+// between two middlewares, nor the slice that they were given.
+func TestNew_options(t *testing.T) {
+	previous := []string{otherSecret}
+	opts := options{ginsession.WithName("first"), ginsession.WithPath("bad"), ginsession.WithPath("/"), ginsession.WithName("last"),
+		ginsession.WithPreviousSecrets("short"), ginsession.WithPreviousSecrets(previous...)}
+	previous[0] = "short"
+	v := apptest.NewVisitor(t, opts...)
+	if line := v.Set("who", "ann").Header().Get("Set-Cookie"); !strings.HasPrefix(line, "last=") {
+		t.Errorf("got %q, want the last name", line)
+	}
+	v.Mount(t, opts...)
+	wantValues(t, "the same options again", v, map[string]any{"who": "ann"})
+	v.Handler = apptest.Mount(apptest.Middleware(t, otherSecret, ginsession.WithName("last")))
+	v.Get("/?do=set:who=bob")
+	v.Mount(t, opts...)
+	wantValues(t, "sealed under the previous secret", v, map[string]any{"who": "bob"})
+}
+
+func TestWithErrorHandler(t *testing.T) {
+	var got error
+	tests := []struct {
+		name string
+		opts options
+		code int
+		page string
+	}{
+		{"nil", options{ginsession.WithErrorHandler(nil)}, http.StatusInternalServerError, "Internal Server Error\n"},
+		{"nil after another", options{ginsession.WithErrorHandler(func(c *gin.Context, _ error) { c.Status(http.StatusTeapot) }), ginsession.WithErrorHandler(nil)}, http.StatusInternalServerError, "Internal Server Error\n"},
+		{"one that reads the session", options{ginsession.WithErrorHandler(func(c *gin.Context, err error) {
+			got = err
+			c.String(http.StatusTeapot, "sorry, %s", ginsession.From(c).GetString("name"))
+		})}, http.StatusTeapot, "sorry, ann"},
+	}
+	for _, test := range tests {
+		if w := apptest.NewVisitor(t, test.opts...).Set("name", "ann", "bad", make(chan int)); w.Code != test.code || w.Body.String() != test.page {
+			t.Errorf("%s: got %d and %q, want %d and %q", test.name, w.Code, w.Body, test.code, test.page)
 		}
+	}
+	if !errors.Is(got, ginsession.ErrValue) {
+		t.Errorf("the handler got %v, want ErrValue", got)
+	}
+}
+
+// TestWithContextKey has two sessions side by side.
+func TestWithContextKey(t *testing.T) {
+	a := apptest.Mount(apptest.Middleware(t, apptest.Secret), apptest.Middleware(t, apptest.Secret, ginsession.WithName("cart"), ginsession.WithContextKey("cart")))
+	a.GET("/set", func(c *gin.Context) {
+		ginsession.From(c).Set("who", "ann")
+		c.MustGet("cart").(*session).Set("item", "tea")
+	})
+	a.GET("/get", func(c *gin.Context) {
+		c.String(http.StatusOK, "%v %v", ginsession.From(c).Keys(), c.MustGet("cart").(*session).Keys())
+	})
+	b := apptest.NewBrowser(a)
+	if lines := b.Get("/set").Header()["Set-Cookie"]; len(lines) != 2 {
+		t.Errorf("got %q, want two cookies", lines)
+	}
+	if got, want := b.Get("/get").Body.String(), "[who] [item]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// since accepts sessions that did not begin before a moment, and counts how
+// often it is asked.
+type since struct {
+	moment time.Time
+	asked  int
+}
+
+func (v *since) valid(_ context.Context, s *session) (bool, error) {
+	v.asked++
+	return !s.CreatedAt().Before(v.moment), nil
+}
+
+// TestWithValidator logs a user out everywhere but in one browser, on a clock
+// that does not tick meanwhile.
+func TestWithValidator(t *testing.T) {
+	all := storages()
+	all["cookie alone"] = options{ginsession.WithMergeBuffer(0)}
+	for kind, opts := range all {
+		synctest.Test(t, func(t *testing.T) {
+			var v since
+			rejected := ginsession.ErrRevoked
+			if kind == "store" || kind == "cookie" {
+				rejected = ginsession.ErrUnknown // it is known to have been renewed
+			}
+			here := apptest.NewVisitor(t, append(opts, ginsession.WithValidator(v.valid))...)
+			here.Visit(func(s *session) { s.Set("user", "ann"); s.SetPermanent(true) })
+			elsewhere := here.Clone()
+			time.Sleep(time.Minute)
+			here.Visit(func(s *session) { s.Renew(); v.moment = s.CreatedAt() })
+			wantValues(t, kind+", here", here, map[string]any{"user": "ann"})
+			var fresh string
+			w := elsewhere.Visit(func(s *session) {
+				fresh = fmt.Sprintln(s.Keys(), s.IsNew(), s.ID(), s.Permanent(), s.Flashes(), s.Err(), errors.Is(s.Rejected(), rejected))
+			})
+			if want := "[] true  false [] <nil> true\n"; fresh != want || tells(w) != "" {
+				t.Errorf("%s, elsewhere: got %s and %q, want %s and no cookie", kind, fresh, tells(w), want)
+			}
+			if got := tells(elsewhere.Visit(func(*session) {})); got != "" {
+				t.Errorf("%s, elsewhere, unused: got %q, want no cookie", kind, got)
+			}
+		})
+	}
+}
+
+// TestWithValidator_fresh begins a session in the place of a refused one, whose
+// record stays as it is: the app may accept it again.
+func TestWithValidator_fresh(t *testing.T) {
+	store, accept := apptest.NewStore(), true
+	v := apptest.NewVisitor(t, ginsession.WithStore(store), ginsession.WithValidator(func(context.Context, *session) (bool, error) { return accept, nil }))
+	v.Set("user", "ann")
+	refused := v.Clone()
+	accept = false
+	if got := tells(v.Set("next", "/")); got != "set" || len(store.IDs()) != 2 {
+		t.Errorf("got %q and %d records, want a new cookie and 2", got, len(store.IDs()))
+	}
+	accept = true
+	wantValues(t, "the new session", v, map[string]any{"next": "/"})
+	wantValues(t, "the refused session", refused, map[string]any{"user": "ann"})
+}
+
+// TestWithValidator_asked counts the questions: one for each session that came
+// and is read, and at most eight in a request.
+func TestWithValidator_asked(t *testing.T) {
+	for kind, opts := range storages() {
+		var v since
+		unused := 0
+		if kind == "flask" {
+			unused = 1 // a permanent session would be sent again
+		}
+		b := apptest.NewBrowser(apptest.New(t, append(opts, ginsession.WithValidator(v.valid))...))
+		for _, step := range []struct {
+			do    string
+			asked int
+		}{{"get:user", 0}, {"set:user=ann", 0}, {"", unused}, {"get:user,set:user=bob,save,flashes", 1}, {"keys", 1}} {
+			v.asked = 0
+			if b.Get("/?do=" + step.do); v.asked != step.asked {
+				t.Errorf("%s, %q: got %d questions, want %d", kind, step.do, v.asked, step.asked)
+			}
+		}
+		for i := range 20 {
+			other := apptest.NewBrowser(b.Handler)
+			other.Get(fmt.Sprint("/?do=set:user=", strings.Repeat("x", i)))
+			b.Join(other)
+		}
+		v = since{moment: time.Now().Add(time.Hour)}
+		if b.Get("/?do=keys"); v.asked != 8 {
+			t.Errorf("%s, 21 cookies: got %d questions, want 8", kind, v.asked)
+		}
+	}
+}
+
+// TestWithValidator_cannotTell lets nobody in, and makes nobody anonymous, if
+// the app has no answer: an error, whatever it says, or a panic. Nothing of the
+// session shows.
+func TestWithValidator_cannotTell(t *testing.T) {
+	cause := errors.New("no database")
+	for name, answer := range map[string]func() (bool, error){
+		"error":           func() (bool, error) { return true, cause },
+		"ErrRevoked":      func() (bool, error) { return false, ginsession.ErrRevoked },
+		"wrapped unknown": func() (bool, error) { return false, fmt.Errorf("users: %w", ginsession.ErrUnknown) },
+		"panic":           func() (bool, error) { panic("a bug in the app") },
+	} {
+		down := false
+		v := apptest.NewVisitor(t, ginsession.WithValidator(func(context.Context, *session) (bool, error) {
+			if down {
+				return answer()
+			}
+			return true, nil
+		}))
+		v.Set("user", "ann")
+		down = true
+		w := v.Visit(func(s *session) {
+			func() {
+				defer func() { _ = recover() }()
+				s.Keys()
+			}()
+			if s.Has("user") || !errors.Is(s.Err(), ginsession.ErrUnavailable) || name == "error" && !errors.Is(s.Err(), cause) || s.CreatedAt().IsZero() {
+				t.Errorf("%s: got %q and %v, want nothing and ErrUnavailable", name, s.Keys(), s.Err())
+			}
+			s.Set("user", "anonymous")
+		})
+		if got, want := tells(w), "503 0 cookies"; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		down = false
+		wantValues(t, name, v, map[string]any{"user": "ann"})
+	}
+}
+
+// TestWithValidator_onlyReads: a validator that changes the session panics, and
+// finds the session as it was, also if it has many keys.
+func TestWithValidator_onlyReads(t *testing.T) {
+	for name, change := range map[string]func(*session){
+		"Set":      func(s *session) { s.Set("user", "bob") },
+		"Delete":   func(s *session) { s.Delete("user") },
+		"Update":   func(s *session) { ginsession.Update(s, "n", func(n int) int { return n + 1 }) },
+		"Clear":    (*session).Clear,
+		"Renew":    (*session).Renew,
+		"Destroy":  (*session).Destroy,
+		"AddFlash": func(s *session) { s.AddFlash("hello", "") },
+		"a value":  func(s *session) { s.Set("f", func() {}) },
+	} {
+		var panicked any
+		v := apptest.NewVisitor(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithValidator(func(_ context.Context, s *session) (bool, error) {
+			defer func() { panicked = recover() }()
+			if s.IsNew() || s.ExpiresAt().IsZero() || s.GetString("user") != "ann" || s.Save() != nil {
+				t.Errorf("%s: the validator does not see the session that came", name)
+			}
+			change(s)
+			return false, nil
+		}))
+		v.Visit(func(s *session) {
+			s.Set("user", "ann")
+			for i := range 50 {
+				s.Set(fmt.Sprint(i), i)
+			}
+		})
+		v.Visit(func(s *session) { s.Get("user") })
+		if text, _ := panicked.(string); !strings.Contains(text, "WithValidator") {
+			t.Errorf("%s: got the panic %v, want one that names WithValidator", name, panicked)
+		}
+	}
+}
+
+// TestWithValidator_context: the client may hang up while the app asks its
+// database, which finds the values of the request.
+func TestWithValidator_context(t *testing.T) {
+	type key struct{}
+	v := apptest.NewVisitor(t, ginsession.WithValidator(func(ctx context.Context, _ *session) (bool, error) {
+		if ctx.Value(key{}) != "request" {
+			t.Error("the request's values are missing")
+		}
+		return true, ctx.Err()
+	}))
+	v.Set("user", "ann")
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "request"))
+	cancel()
+	if w := v.Do(httptest.NewRequest(http.MethodGet, "/?do=get:user", nil).WithContext(ctx)); !slices.Equal(w.Lines(), []string{"ann"}) {
+		t.Errorf("got %d, %q, want ann", w.Code, w.Body)
 	}
 }

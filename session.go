@@ -240,8 +240,8 @@ func (s *Session) Set(key string, value any) {
 // Update replaces the value under key by what fn returns for it; fn gets the
 // zero value if key is missing or not a T. Errors are those of [Session.Set].
 //
-// On a server store, no update by a parallel request is lost: fn may run again
-// on a newer value. It may read the session, which it sees as of the call, but
+// No update by a parallel request is lost, on a server store or in an encrypted
+// cookie of one process ([WithMergeBuffer]): fn may run again on a newer value. It may read the session, which it sees as of the call, but
 // not change it: that panics.
 func Update[T any](s *Session, key string, fn func(T) T) {
 	s.update(key, func(old string, found bool) (string, error) {
@@ -307,7 +307,8 @@ func (s *Session) Clear() {
 // it. Call it at every change of privilege, above all at log-in, against session
 // fixation: an id that an attacker planted or saw before is worth nothing
 // afterwards (OWASP ASVS 5, 7.2.4). A copy of an encrypted cookie that was made
-// before stays good, with what was in it. If a server store does not confirm that
+// before is refused by this process for a minute or two ([WithMergeBuffer]) and
+// is good again after that, with what was in it. If a server store does not confirm that
 // the old id is dead, the commit fails with [ErrUnavailable] and the browser gets
 // no new id.
 func (s *Session) Renew() {
@@ -318,12 +319,13 @@ func (s *Session) Renew() {
 
 // Destroy logs out: it removes the session and expires the browser's cookie.
 // What is set after it in the same request (a flash "You are logged out")
-// begins a fresh session. On a server store it also ends the session if a
-// parallel request has moved it by [Session.Renew] in the last minute, and if
-// [WithValidator] refuses it. Requests under way that have loaded the session go
+// begins a fresh session. It also ends the session if a parallel request has
+// moved it by [Session.Renew] in the last minute, and if [WithValidator] refuses
+// it. Requests under way that have loaded the session go
 // on with what they have read, but their changes are dropped.
 //
-// A copy of an encrypted cookie that was made before stays good until its
+// A copy of an encrypted cookie that was made before is refused by this process
+// for a minute or two ([WithMergeBuffer]) and is good again after that, until its
 // lifetime has passed: a server cannot take back what it does not keep.
 func (s *Session) Destroy() {
 	s.change()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,6 +21,7 @@ type config struct {
 	secret    string
 	memcached string // a server; without one of these, sessions are kept in the cookie
 	redis     string // a URL
+	sql       string // a URL, or a file
 }
 
 // sessions makes the session middleware. It is the one place that knows where
@@ -36,6 +38,13 @@ func sessions(cfg config, l *logouts) (gin.HandlerFunc, error) {
 		}
 		opts = append(opts, ginsession.WithStore(store))
 	}
+	if cfg.sql != "" {
+		store, err := openSQL(cfg.sql)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, ginsession.WithStore(store))
+	}
 	return ginsession.New(cfg.secret, opts...)
 }
 
@@ -46,6 +55,12 @@ func (cfg config) server() string {
 		return "Memcached"
 	case cfg.redis != "":
 		return "Redis"
+	case strings.HasPrefix(cfg.sql, "postgres"):
+		return "PostgreSQL"
+	case strings.HasPrefix(cfg.sql, "mysql://"):
+		return "MySQL"
+	case cfg.sql != "":
+		return "SQLite"
 	}
 	return ""
 }

@@ -5,8 +5,10 @@
 //
 // ADDR is where it listens, localhost:8080 by default. SESSION_SECRET is what
 // its cookies are sealed with; without one it makes its own, and a restart
-// logs everybody out. MEMCACHED, such as 127.0.0.1:11211, or REDIS, such as
-// redis://127.0.0.1:6379, keeps the sessions there.
+// logs everybody out. MEMCACHED, such as 127.0.0.1:11211, REDIS, such as
+// redis://127.0.0.1:6379, or SQL, such as postgres://user:password@127.0.0.1/app,
+// mysql://user:password@127.0.0.1:3306/app, or a file's name for SQLite, keeps
+// the sessions there.
 package main
 
 import (
@@ -37,7 +39,7 @@ func main() {
 
 // run serves until SIGINT or SIGTERM and lets requests under way finish.
 func run() error {
-	app, err := newApp(config{secret(), os.Getenv("MEMCACHED"), os.Getenv("REDIS")})
+	app, err := newApp(config{secret(), os.Getenv("MEMCACHED"), os.Getenv("REDIS"), os.Getenv("SQL")})
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,8 @@ import (
 
 const parallelRequests = 20
 
-// The page fires many requests at once, and each sets a key of its own. A
-// server store merges them. A cookie cannot: each response brings a whole
-// session, and the last one wins.
+// The page sends many requests at once, and each sets a key of its own. All of
+// them survive: on a server store always, and in the cookie within one process.
 func addParallel(r gin.IRouter) {
 	r.GET("/parallel", showParallel)
 	r.POST("/parallel/set", setOne)

@@ -15,24 +15,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
-	"github.com/ginsession/ginsession/internal/memstore"
 	"github.com/ginsession/ginsession/sessiontest"
 )
 
-const secret = "a secret of the tests, 32 bytes or more"
-
-func middleware(t testing.TB, opts ...ginsession.Option) gin.HandlerFunc {
-	t.Helper()
-	gin.SetMode(gin.TestMode)
-	h, err := ginsession.New(secret, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-func TestSessions(t *testing.T) {
+// TestNew starts from a session, reads and changes it, and logs out.
+func TestNew(t *testing.T) {
 	for name, opts := range map[string][]ginsession.Option{
 		"cookie":      {},
 		"memcached":   {ginsession.WithMemcached(memcachedtest.Start(t).Addr)},
@@ -40,7 +29,7 @@ func TestSessions(t *testing.T) {
 		"context key": {ginsession.WithContextKey("other"), ginsession.WithName("other")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := middleware(t, opts...)
+			h := apptest.Middleware(t, apptest.Secret, opts...)
 			cookie := sessiontest.New(t, h, func(s *ginsession.Session) {
 				s.Set("user", "Ada")
 				s.AddFlash("Welcome", "success")
@@ -66,10 +55,11 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// The first line of such a response expires Flask's cookie.
+// TestChange_flaskMigration: the first line of such a response expires Flask's
+// cookie.
 func TestChange_flaskMigration(t *testing.T) {
-	flask := sessiontest.New(t, middleware(t, ginsession.WithFlaskCookie()), func(s *ginsession.Session) { s.Set("user", "Ada") })
-	h := middleware(t, ginsession.WithFlaskMigration(secret))
+	flask := sessiontest.New(t, apptest.Middleware(t, apptest.Secret, ginsession.WithFlaskCookie()), func(s *ginsession.Session) { s.Set("user", "Ada") })
+	h := apptest.Middleware(t, apptest.Secret, ginsession.WithFlaskMigration(apptest.Secret))
 	cookie := sessiontest.Change(t, h, flask, func(s *ginsession.Session) { s.Set("cart", 1) })
 	if got := sessiontest.Read(t, h, cookie).Keys(); !slices.Equal(got, []string{"cart", "user"}) || cookie.Name == flask.Name {
 		t.Errorf("got %q, want cart and user in a cookie of ours", got)
@@ -80,16 +70,16 @@ func TestChange_flaskMigration(t *testing.T) {
 }
 
 func TestRead_afterLogOut(t *testing.T) {
-	h := middleware(t)
+	h := apptest.Middleware(t, apptest.Secret)
 	cookie := sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("user", "Ada") })
 	if s := sessiontest.Read(t, h, sessiontest.Change(t, h, cookie, (*ginsession.Session).Destroy)); !s.IsNew() || s.Rejected() != nil {
 		t.Errorf("a session is left: %q, %v", s.Keys(), s.Rejected())
 	}
 }
 
-// Nothing of what is read is saved, unless that is asked for.
+// TestRead_save: nothing of what is read is saved, unless that is asked for.
 func TestRead_save(t *testing.T) {
-	h := middleware(t, ginsession.WithStore(memstore.New()))
+	h := apptest.Middleware(t, apptest.Secret, ginsession.WithStore(apptest.NewStore()))
 	cookie := sessiontest.New(t, h, func(s *ginsession.Session) { s.AddFlash("Welcome", "") })
 	for _, save := range []bool{false, true} {
 		s := sessiontest.Read(t, h, cookie)
@@ -110,29 +100,28 @@ func TestRead_save(t *testing.T) {
 // mistakes are what ends a test.
 func mistakes(t *testing.T) map[string]func(*testing.T) {
 	t.Helper()
-	h := middleware(t, ginsession.WithValidator(func(context.Context, *ginsession.Session) (bool, error) {
+	h := apptest.Middleware(t, apptest.Secret, ginsession.WithValidator(func(context.Context, *ginsession.Session) (bool, error) {
 		return false, errors.New("no database")
 	}))
+	down := apptest.NewStore()
+	down.Hook(func(apptest.Call) apptest.Fault { return apptest.Fault{Before: apptest.ErrStore} })
 	full := func(s *ginsession.Session) { s.Set("user", "Ada") }
 	cookie := sessiontest.New(t, h, full)
 	return map[string]func(*testing.T){
-		"empty":      func(t *testing.T) { sessiontest.New(t, h, func(*ginsession.Session) {}) },
-		"unsaved":    func(t *testing.T) { sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("f", func() {}) }) },
-		"change":     func(t *testing.T) { sessiontest.Change(t, h, cookie, full) },
-		"read":       func(t *testing.T) { sessiontest.Read(t, h, cookie) },
-		"not one":    func(t *testing.T) { sessiontest.Read(t, func(*gin.Context) {}, cookie) },
-		"of a store": func(t *testing.T) { sessiontest.New(t, middleware(t, ginsession.WithStore(down{})), full) },
+		"empty":   func(t *testing.T) { sessiontest.New(t, h, func(*ginsession.Session) {}) },
+		"unsaved": func(t *testing.T) { sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("f", func() {}) }) },
+		"change":  func(t *testing.T) { sessiontest.Change(t, h, cookie, full) },
+		"read":    func(t *testing.T) { sessiontest.Read(t, h, cookie) },
+		"not one": func(t *testing.T) { sessiontest.Read(t, func(*gin.Context) {}, cookie) },
+		"of a store": func(t *testing.T) {
+			sessiontest.New(t, apptest.Middleware(t, apptest.Secret, ginsession.WithStore(down)), full)
+		},
 	}
 }
 
-// down is a store that does not answer.
-type down struct{ ginsession.Store }
-
-func (down) Save(context.Context, string, ginsession.Record) error { return errors.New("no server") }
-
-// TestMistakes fails on purpose, in a process of its own, and each time at a
+// TestNew_fails fails on purpose, in a process of its own, and each time at a
 // line of this file.
-func TestMistakes(t *testing.T) {
+func TestNew_fails(t *testing.T) {
 	const child = "SESSIONTEST_MISTAKES"
 	if os.Getenv(child) != "" {
 		for name, mistake := range mistakes(t) {
@@ -140,7 +129,7 @@ func TestMistakes(t *testing.T) {
 		}
 		return
 	}
-	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMistakes$", "-test.v")
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNew_fails$", "-test.v")
 	again.Env = append(os.Environ(), child+"=1")
 	out, err := again.CombinedOutput()
 	here := regexp.MustCompile(`(?m)^    +sessiontest_test\.go:\d+: sessiontest: .`).FindAll(out, -1)
@@ -150,8 +139,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func Example() {
-	gin.SetMode(gin.TestMode)
-	session := ginsession.Must(ginsession.New(secret))
+	session := ginsession.Must(ginsession.New(apptest.Secret))
 	app := gin.New()
 	app.Use(session)
 	app.POST("/cart", func(c *gin.Context) {

@@ -14,8 +14,8 @@ async function post(path, fields = {}) {
 function show(kept) {
   cells.forEach((cell, i) => { cell.className = kept.includes(i + 1) ? "kept" : "lost"; });
   outcome.textContent = kept.length === cells.length
-    ? `All ${cells.length} keys survived: a server store merges what parallel requests do.`
-    : `${kept.length} of ${cells.length} keys survived: with a cookie, the last response wins.`;
+    ? `All ${cells.length} keys survived: parallel requests keep each other's changes.`
+    : `${kept.length} of ${cells.length} keys survived: with cookies and several processes, the last write wins.`;
 }
 
 async function fire() {

@@ -22,9 +22,9 @@ type errorsKey struct{}
 // The words of "do" run in order:
 //
 //	set:k=v  get:k  delete:k  incr:k  clear  keys  flash:text  flashes  permanent:true
-//	renew  destroy  save  err  write:text  flush  meanwhile  handle:/path
+//	renew  destroy  save  err  rejected  write:text  flush  meanwhile  handle:/path
 //
-// get, keys, flashes and err write a line to the body; keys has one "k=v" for
+// get, keys, flashes, err and rejected write a line to the body; keys has one "k=v" for
 // each key, sorted. meanwhile calls Meanwhile, handle:/path
 // is [gin.Engine.HandleContext], and /then a page that does what "then" says.
 // The path /app/ is the same as /.
@@ -32,6 +32,8 @@ type App struct {
 	*gin.Engine
 	Meanwhile func()              // for one request; nil does nothing
 	Session   *ginsession.Session // of the latest request that ran a "do"
+
+	played gin.HandlerFunc
 }
 
 // New returns an app with one middleware under [Secret].
@@ -61,7 +63,14 @@ func Mount(middleware ...gin.HandlerFunc) *App {
 	a.GET("/", a.do)
 	a.GET("/app/", a.do)
 	a.GET("/then", a.then)
+	a.GET("/play", func(c *gin.Context) { a.played(c) })
 	return a
+}
+
+// Play has a browser request a page that handle answers.
+func (a *App) Play(b *Browser, handle gin.HandlerFunc) *Response {
+	a.played = handle
+	return b.Get("/play")
 }
 
 // keepErrors hands c.Errors to the browser. After HandleContext the outer of
@@ -128,6 +137,8 @@ func (a *App) step(c *gin.Context, s *ginsession.Session, verb, arg string) {
 		}
 	case "err":
 		line(c, fmt.Sprint(s.Err()))
+	case "rejected":
+		line(c, fmt.Sprint(s.Rejected()))
 	default:
 		a.respond(c, verb, arg)
 	}

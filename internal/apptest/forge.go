@@ -5,7 +5,7 @@ import (
 	"compress/zlib"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // Flask's choice
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"

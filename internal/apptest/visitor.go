@@ -12,14 +12,14 @@ import (
 // Visitor is a browser whose requests run functions on its session.
 type Visitor struct {
 	*Browser
-	fn func(*ginsession.Session)
+	fn *func(*ginsession.Session)
 }
 
 // NewVisitor returns a visitor without cookies to an app with one middleware
 // under [Secret].
 func NewVisitor(t testing.TB, opts ...ginsession.Option) *Visitor {
 	t.Helper()
-	v := &Visitor{Browser: NewBrowser(nil)}
+	v := &Visitor{NewBrowser(nil), new(func(*ginsession.Session))}
 	v.Mount(t, opts...)
 	return v
 }
@@ -28,13 +28,17 @@ func NewVisitor(t testing.TB, opts ...ginsession.Option) *Visitor {
 func (v *Visitor) Mount(t testing.TB, opts ...ginsession.Option) {
 	t.Helper()
 	a := New(t, opts...)
-	a.GET("/visit", func(c *gin.Context) { v.fn(ginsession.From(c)) })
+	fn := v.fn
+	a.GET("/visit", func(c *gin.Context) { (*fn)(ginsession.From(c)) })
 	v.Handler = a
 }
 
+// Clone returns another visitor to the app, with a copy of the cookies.
+func (v *Visitor) Clone() *Visitor { return &Visitor{v.Browser.Clone(), v.fn} }
+
 // Visit sends a request that runs fn. Visits may be nested.
 func (v *Visitor) Visit(fn func(*ginsession.Session)) *Response {
-	v.fn = fn
+	*v.fn = fn
 	return v.Get("/visit")
 }
 

@@ -136,16 +136,32 @@ func (k *Cookie) IsSet(h http.Header) bool {
 // Set returns the Set-Cookie line for a value. The cookie goes with the browser
 // window if maxAge is 0. A line over [MaxLine] is [sessionerr.ErrTooLarge].
 func (k *Cookie) Set(value []byte, maxAge time.Duration) (string, error) {
-	line := k.Name + "=" + string(value) + k.attributes
-	if maxAge > 0 {
-		seconds := 1 + int64((maxAge-1)/time.Second) // rounded up
-		line += "; Max-Age=" + strconv.FormatInt(seconds, 10)
+	line := k.Name + "=" + string(value) + k.tail(maxAge)
+	return line, checkLen(len(line))
+}
+
+// AppendSet is [Cookie.Set], appended to dst.
+func (k *Cookie) AppendSet(dst, value []byte, maxAge time.Duration) ([]byte, error) {
+	start := len(dst)
+	dst = append(append(append(dst, k.Name...), '='), value...)
+	dst = append(dst, k.tail(maxAge)...)
+	return dst, checkLen(len(dst) - start)
+}
+
+func (k *Cookie) tail(maxAge time.Duration) string {
+	if maxAge <= 0 {
+		return k.attributes
 	}
-	if len(line) > MaxLine {
-		return "", fmt.Errorf("%w: its Set-Cookie line has %d bytes, and browsers need take no more than %d; keep less in it",
-			sessionerr.ErrTooLarge, len(line), MaxLine)
+	seconds := 1 + int64((maxAge-1)/time.Second) // rounded up
+	return k.attributes + "; Max-Age=" + strconv.FormatInt(seconds, 10)
+}
+
+func checkLen(n int) error {
+	if n <= MaxLine {
+		return nil
 	}
-	return line, nil
+	return fmt.Errorf("%w: its Set-Cookie line has %d bytes, and browsers need take no more than %d; keep less in it",
+		sessionerr.ErrTooLarge, n, MaxLine)
 }
 
 // Expire returns the Set-Cookie line that makes the browser drop the cookie.

@@ -3,7 +3,9 @@
 package cookiestore
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,133 +25,231 @@ import (
 const purpose = "ginsession cookie 1"
 
 // scratch is memory for sealing and opening, which is not needed any longer
-// than that: session, box and text of the largest cookie.
-type scratch [12 << 10]byte
+// than that: for the largest cookie its plaintext, box, text and line, and the
+// container once more.
+type scratch [20 << 10]byte
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // Sealed keeps the whole session, encrypted, in the cookie's value. The name is
 // bound to it, so that a cookie cannot be passed off as another session of the
 // same app. It is safe for concurrent use.
+//
+// The plaintext is the session's container. From the second version on, the byte
+// 0x20, the session's id (8 bytes) and the milliseconds from its creation to the
+// write (uvarint) precede it. The first 8 bytes of the AEAD's nonce distinguish
+// the versions of a session, and those of the first version are its id.
 type Sealed struct {
 	policy txn.Policy
 	cookie cookie.Cookie
 	sealer *seal.Sealer
 	bound  []byte
+	memory *memory
 }
 
-// NewSealed returns a storage that seals under the first secret.
-func NewSealed(policy txn.Policy, k cookie.Cookie, secrets []string) (*Sealed, error) {
+// NewSealed returns a storage that seals under the first secret, and that has
+// mergeBuffer bytes to remember sessions which parallel requests may change.
+func NewSealed(policy txn.Policy, k cookie.Cookie, secrets []string, mergeBuffer int) (*Sealed, error) {
 	sealer, err := seal.New(purpose, secrets...)
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
-	return &Sealed{policy: policy, cookie: k, sealer: sealer, bound: []byte(purpose + "\x00" + k.Name)}, nil
+	return &Sealed{policy: policy, cookie: k, sealer: sealer, bound: []byte(purpose + "\x00" + k.Name), memory: newMemory(mergeBuffer)}, nil
 }
 
 // Rank implements [txn.Storage].
 func (k *Sealed) Rank(value string) (time.Time, error) {
-	var content codec.Container
-	age, err := k.open(value, &content)
-	return content.Created.Add(age), err
+	return k.open(value, new(txn.Image))
 }
 
-// Load implements [txn.Storage].
+// Load implements [txn.Storage]. If this process remembers a newer version that
+// has taken in that of the cookie, the newer one is the session.
 func (k *Sealed) Load(_ context.Context, value string, into *txn.Image) (since time.Time, err error) {
-	age, err := k.open(value, &into.Content)
-	if err == nil && k.policy.Expired(&into.Content) {
+	if since, err = k.open(value, into); err != nil {
+		return since, err
+	}
+	now := time.Now()
+	newest, known := k.memory.find(word(into.At.ID), word(into.At.Note), now)
+	switch {
+	case known && newest.ended:
+		into.Content = codec.Container{}
+		return since, sessionerr.ErrOver
+	case known && newest.note != into.At.Note:
+		into.Content, _ = codec.Parse(newest.content)
+		into.At.Note, into.At.Told = newest.note, txn.ToldOlder
+		since = now
+	}
+	if k.policy.Expired(&into.Content, now) {
 		err = sessionerr.ErrExpired
 	}
-	return into.Content.Created.Add(age), err
+	return since, err
 }
 
-// open fills in the content that a cookie's value seals, and returns how long
-// after its creation it was written.
-func (k *Sealed) open(value string, into *codec.Container) (age time.Duration, err error) {
+// open fills in what a cookie's value seals, with its version as the note, and
+// returns when it was written.
+func (k *Sealed) open(value string, into *txn.Image) (written time.Time, err error) {
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box, err := seal.AppendBox(buf[:0], value)
-	if err != nil {
-		return 0, sessionerr.ErrForm
+	if err != nil || len(box) < numberSize {
+		return written, sessionerr.ErrForm
 	}
-	plaintext, _, err := k.sealer.Open(box[len(box):], box, k.bound)
+	opened, _, err := k.sealer.Open(append(box[len(box):], box[:numberSize]...), box, k.bound)
 	if err != nil {
-		return 0, sessionerr.ErrSeal
+		return written, sessionerr.ErrSeal
 	}
-	age, container, ok := cutAge(string(plaintext))
+	text := string(opened)
+	number := text[:numberSize]
+	id, age, container, ok := cutHead(text[numberSize:])
 	if !ok {
-		return 0, sessionerr.ErrContent
+		return written, sessionerr.ErrContent
 	}
-	if *into, err = codec.Parse(container); err != nil {
-		return 0, sessionerr.ErrContent
+	if into.Content, err = codec.Parse(container); err != nil {
+		return written, sessionerr.ErrContent
 	}
-	return age, nil
+	into.At.ID, into.At.Note = cmp.Or(id, number), number
+	return into.Content.Created.Add(age), nil
 }
 
-// aged begins a plaintext that says how long after its creation the session was
-// written, which tells the newer of two cookies of one session. The milliseconds
-// follow as a uvarint, and then the container, which begins with another byte. A
-// session that begins with this cookie, or was written within a millisecond of
-// its creation, is the container alone.
-const aged = 0x20
+// later begins the plaintext of all versions of a session but the first. No
+// container begins like it.
+const later = 0x20
 
-func appendAge(dst []byte, created time.Time) []byte {
-	if age := time.Since(created) / time.Millisecond; age > 0 {
-		dst = binary.AppendUvarint(append(dst, aged), uint64(age))
+func appendHead(dst []byte, id string, age time.Duration) []byte {
+	if id == "" {
+		return dst
 	}
-	return dst
+	return binary.AppendUvarint(append(append(dst, later), id...), uint64(max(0, age/time.Millisecond)))
 }
 
-func cutAge(plaintext string) (age time.Duration, container string, ok bool) {
-	if plaintext == "" || plaintext[0] != aged {
-		return 0, plaintext, true
+func cutHead(plaintext string) (id string, age time.Duration, container string, ok bool) {
+	if plaintext == "" || plaintext[0] != later {
+		return "", 0, plaintext, true
 	}
-	n, size := binary.Uvarint([]byte(plaintext[1:min(len(plaintext), 1+binary.MaxVarintLen64)]))
+	if len(plaintext) < 1+numberSize {
+		return "", 0, "", false
+	}
+	id, rest := plaintext[1:1+numberSize], plaintext[1+numberSize:]
+	n, size := binary.Uvarint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
 	if size <= 0 || n > uint64(math.MaxInt64/time.Millisecond) {
-		return 0, "", false
+		return "", 0, "", false
 	}
-	return time.Duration(n) * time.Millisecond, plaintext[1+size:], true
+	return id, time.Duration(n) * time.Millisecond, rest[size:], true
 }
 
-// Commit implements [txn.Storage].
-func (k *Sealed) Commit(_ context.Context, w *txn.Work, r *txn.Result) error {
-	return commit(&k.cookie, w, r, func(c *codec.Container, buf []byte) ([]byte, error) {
-		c.Expires = k.policy.Expiry(c.Created)
-		if w.Place == txn.Stored && w.Intent == txn.Save {
-			buf = appendAge(buf, c.Created)
+// Create implements [txn.Storage]. A first version needs no memory: it has taken
+// in no other.
+func (k *Sealed) Create(_ context.Context, _ *txn.Work, r *txn.Result) error {
+	_, err := k.seal(r, time.Now())
+	return err
+}
+
+// Change implements [txn.Storage]. It is a compare-and-swap on what this process
+// remembers; each conflict means that another request has succeeded.
+func (k *Sealed) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
+	now := time.Now()
+	id, base := word(w.At.ID), word(w.At.Note)
+	if w.At.Told == txn.ToldOlder && !w.Journal.Any() { // the browser gets the newest cookie as it is
+		if newest, known := k.memory.find(id, base, now); known && !newest.ended {
+			newest.send(w, r)
+			return nil
 		}
-		plaintext := c.Append(buf)
-		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
-		return seal.AppendText(box[len(box):], box), nil
-	})
+	}
+	for {
+		r.At = txn.Locator{ID: w.At.ID}
+		next, err := k.seal(r, now)
+		if err != nil || k.memory.replace(id, base, next, now) {
+			return err
+		}
+		newest, known := k.memory.find(id, base, now)
+		switch {
+		case !known: // forgotten this moment
+		case newest.ended:
+			return sessionerr.ErrEnded
+		default:
+			base = newest.number()
+			if err := newest.rebase(w, r); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-// commit makes the Set-Cookie line for a session that lives in its cookie, or
-// none if it is empty. The oldest messages that the cookie has no room for are
-// dropped. The encoder sets the times of the content; it may use buf.
-func commit(k *cookie.Cookie, w *txn.Work, r *txn.Result, encode func(c *codec.Container, buf []byte) ([]byte, error)) error {
-	r.Content = w.Content
-	empty := r.Content.Empty()
-	if w.Late && (!empty || w.Place == txn.Stored || w.Intent == txn.Destroy) {
-		return sessionerr.ErrTooLate
+// Renew implements [txn.Storage].
+func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	now := time.Now()
+	id, base := word(w.At.ID), word(w.At.Note)
+	for {
+		r.At = txn.Locator{}
+		if _, err := k.seal(r, now); err != nil {
+			return err
+		}
+		tombstone := version{successor: word(r.At.ID), ended: true}
+		if k.memory.replace(id, base, tombstone, now) {
+			return nil
+		}
+		newest, known := k.memory.find(id, base, now)
+		switch {
+		case !known: // forgotten this moment
+		case newest.ended: // this renewal starts from what the request did itself
+			*r = txn.Result{}
+			if err := w.Rebase(k.policy.Fresh(), r); err != nil || r.Content.Empty() {
+				return err
+			}
+			return k.Create(ctx, w, r)
+		default:
+			base = newest.number()
+			if err := newest.rebase(w, r); err != nil {
+				return err
+			}
+		}
 	}
-	if empty {
-		return nil
+}
+
+// End implements [txn.Storage]. The session has ended for as long as this process
+// remembers that. A copy of its cookie opens again after that.
+func (k *Sealed) End(_ context.Context, at txn.Locator) error {
+	now := time.Now()
+	id, number := word(at.ID), word(at.Note)
+	for id != 0 {
+		id = k.memory.end(id, number, now)
+		number = id // of a first version
 	}
+	return nil
+}
+
+// seal makes the next version of the session at the locator of a result of its
+// content, or the first one. The oldest messages that the cookie has no room for
+// are dropped. An empty session has no cookie.
+func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
+	r.Content.Expires = k.policy.Expiry(r.Content.Created)
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	for !r.Content.Empty() {
-		text, err := encode(&r.Content, buf[:0])
+		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created))
+		plaintext := r.Content.Append(head)
+		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
+		text := seal.AppendText(box[len(box):], box)
+		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(&r.Content, r.Content.Expires))
 		if err == nil {
-			r.Line, err = k.Set(text, txn.MaxAge(&r.Content, r.Content.Expires))
-		}
-		if err == nil {
-			r.At, r.Place, r.Size = w.At, txn.Stored, len(r.Line)
-			return nil
+			return complete(r, line, plaintext[len(head):], box[:numberSize]), nil
 		}
 		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
-			return err
+			return version{}, err
 		}
 	}
-	return nil
+	number := make([]byte, numberSize)
+	_, _ = rand.Read(number) // never fails: it ends the program instead
+	return complete(r, buf[:0], r.Content.Append(nil), number), nil
+}
+
+// complete fills in a result and returns what is to be remembered of it. The two
+// share memory, for which the buffer of the line may have room.
+func complete(r *txn.Result, line, container, number []byte) version {
+	text := string(append(append(line, container...), number...))
+	end := len(text) - numberSize
+	v := version{line: text[:len(line)], content: text[len(line):end], note: text[end:]}
+	r.At.ID, r.At.Note = cmp.Or(r.At.ID, v.note), v.note
+	r.Line, r.Size, r.Place = v.line, len(line), txn.Stored
+	return v
 }

@@ -62,31 +62,56 @@ func (k *Flask) Load(_ context.Context, value string, into *txn.Image) (since ti
 	return signed, nil
 }
 
-// Commit implements [txn.Storage].
-func (k *Flask) Commit(_ context.Context, w *txn.Work, r *txn.Result) error {
-	permanent := w.At.Note // as it was spelled
+// Create implements [txn.Storage].
+func (k *Flask) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
+	permanent := w.At.Note // as it was encoded
 	if w.Intent == txn.Destroy || w.Journal.Cleared() {
 		permanent = ""
 	}
 	if w.Content.Permanent != flask.True(permanent) {
 		permanent = strconv.FormatBool(w.Content.Permanent)
 	}
-	err := commit(&k.cookie, w, r, func(c *codec.Container, buf []byte) ([]byte, error) {
-		now := time.Now()
-		c.Created, c.Expires = now, now.Add(k.policy.Lifetime)
-		session := flask.Session{Entries: c.Entries(), Flashes: c.Flashes(), Permanent: permanent}
-		text, err := session.Append(buf)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
+	for !r.Content.Empty() {
+		err := k.sign(r, permanent)
+		if err == nil {
+			r.At.Note, r.Place, r.Size = permanent, txn.Stored, len(r.Line)
+			return nil
 		}
-		value, err := k.signer.Sign(text[len(text):], text, now)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
+		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
+			return err
 		}
-		return value, nil
-	})
-	if r.Place == txn.Stored {
-		r.At.Note = permanent
 	}
+	return nil
+}
+
+func (k *Flask) sign(r *txn.Result, permanent string) error {
+	now := time.Now()
+	r.Content.Created, r.Content.Expires = now, now.Add(k.policy.Lifetime)
+	session := flask.Session{Entries: r.Content.Entries(), Flashes: r.Content.Flashes(), Permanent: permanent}
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	text, err := session.Append(buf[:0])
+	if err != nil {
+		return fmt.Errorf("%w: %w", sessionerr.ErrValue, err)
+	}
+	value, err := k.signer.Sign(text[len(text):], text, now)
+	if err != nil {
+		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
+	}
+	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, r.Content.Expires))
 	return err
 }
+
+// Change implements [txn.Storage]: the last write wins.
+func (k *Flask) Change(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	return k.Create(ctx, w, r)
+}
+
+// Renew implements [txn.Storage]. Flask's form has no id.
+func (k *Flask) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	return k.Create(ctx, w, r)
+}
+
+// End implements [txn.Storage]. A copy of the cookie opens until its lifetime has
+// passed.
+func (*Flask) End(context.Context, txn.Locator) error { return nil }

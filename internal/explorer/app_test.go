@@ -54,8 +54,12 @@ type view struct {
 	flashes   []string // only if they were asked for
 }
 
-func look(s *ginsession.Session) view {
-	return view{id: s.ID(), keys: s.Keys(), n: s.GetInt64("n"), permanent: s.Permanent()}
+func (c *config) look(s *ginsession.Session) view {
+	v := view{id: s.ID(), keys: s.Keys(), n: s.GetInt64("n"), permanent: s.Permanent()}
+	if c.cookie && !s.IsNew() {
+		v.id = s.CreatedAt().String()
+	}
+	return v
 }
 
 func (v view) String() string {
@@ -71,13 +75,34 @@ func counted(n int64, i int) int { return int(n / unit(i) % 100) }
 // perform does what the program says, and checks that the handler reads what it
 // wrote.
 func (p *process) perform(s *ginsession.Session, w gin.ResponseWriter) {
+	p.turn()
+	p.load(s)
 	for at, step := range string(p.program) {
+		if step == 'v' || step == '!' {
+			p.turn()
+		}
 		p.perform1(s, w, at, step)
 		if s.Err() == nil {
 			p.checkRead(s, step)
 		}
 	}
 	p.saw = append(p.saw, s.Keys()...)
+	p.turn()
+}
+
+// turn lets the scheduler decide who goes on before a session in a cookie is
+// loaded or committed. One on a server parks at its store.
+func (p *process) turn() {
+	if p.world.cookie {
+		p.park(call{kind: turn, id: "cookie"})
+	}
+}
+
+// load loads a session in a cookie, as the first use does.
+func (p *process) load(s *ginsession.Session) {
+	if p.world.cookie {
+		p.loaded, p.found = p.now(), !s.IsNew()
+	}
 }
 
 func (p *process) perform1(s *ginsession.Session, w gin.ResponseWriter, at int, step rune) {
@@ -90,7 +115,10 @@ func (p *process) perform1(s *ginsession.Session, w gin.ResponseWriter, at int, 
 		s.Set(p.name("user"), 1)
 	case 'U':
 		p.before = s.GetInt64("n")
-		ginsession.Update(s, "n", func(n int64) int64 { return n + unit(p.index) })
+		ginsession.Update(s, "n", func(n int64) int64 {
+			p.turn()
+			return n + unit(p.index)
+		})
 	case 'D':
 		if s.Has("x") {
 			p.removed = append(p.removed, "x")
@@ -138,7 +166,7 @@ func (p *process) checkRead(s *ginsession.Session, step rune) {
 		ok = s.Permanent()
 	}
 	if !ok {
-		p.misread = fmt.Sprintf("after %c the handler of request %d reads %v", step, p.index, look(s))
+		p.misread = fmt.Sprintf("after %c the handler of request %d reads %v", step, p.index, p.world.look(s))
 	}
 }
 
@@ -221,6 +249,7 @@ type config struct {
 	age      time.Duration // of the start state when the requests begin
 	lifetime time.Duration // 0: longer than any schedule
 	jumps    bool          // the clock may advance past a minute, once
+	cookie   bool          // sessions are in the encrypted cookie
 	fresh    time.Duration // how old a prepared start state may be beyond age
 }
 
@@ -241,6 +270,9 @@ var configs = []*config{
 		servers: [][]ginsession.Option{option(ginsession.WithLifetime(45 * time.Second))}},
 	{name: "idle", secrets: []string{secretA}, age: 31 * time.Second, jumps: true, fresh: 5 * time.Second,
 		servers: [][]ginsession.Option{option(ginsession.WithIdleTimeout(2 * time.Minute))}},
+	{name: "cookie", servers: [][]ginsession.Option{nil}, secrets: []string{secretA}, cookie: true},
+	{name: "cookie-idle", secrets: []string{secretA}, age: 31 * time.Second, cookie: true,
+		servers: [][]ginsession.Option{option(ginsession.WithIdleTimeout(2 * time.Minute))}},
 }
 
 // world is the servers of a config, with one store.
@@ -248,6 +280,7 @@ type world struct {
 	*config
 	store   *store
 	engines []*gin.Engine
+	alone   *gin.Engine // another process, which remembers nothing
 	starts  map[string]*start
 	idle    chan *process // to the goroutines that run requests; their stacks have grown
 }
@@ -266,8 +299,12 @@ func newWorld(c *config) *world {
 			}
 		}()
 	}
+	w.alone = newEngine(ginsession.Must(ginsession.New(c.secrets[0], ginsession.WithMergeBuffer(0), ginsession.WithLogger(nil))))
 	for i, options := range c.servers {
-		options = append(slices.Clone(options), ginsession.WithStore(w.store), ginsession.WithLogger(nil))
+		options = append(slices.Clone(options), ginsession.WithLogger(nil))
+		if !c.cookie {
+			options = append(options, ginsession.WithStore(w.store))
+		}
 		w.engines = append(w.engines, newEngine(ginsession.Must(ginsession.New(c.secrets[i], options...))))
 	}
 	return w
@@ -295,12 +332,16 @@ func observe(c *gin.Context) {
 
 // visit sends a request whose calls to the store do not park.
 func (w *world) visit(value string, do func(*ginsession.Session)) (*response, error) {
+	return visit(w.engines[0], value, do)
+}
+
+func visit(server *gin.Engine, value string, do func(*ginsession.Session)) (*response, error) {
 	var s *ginsession.Session
 	ctx := context.WithValue(context.Background(), handlerKey{}, handler(func(c *gin.Context) {
 		s = ginsession.From(c)
 		do(s)
 	}))
-	got := request(ctx, w.engines[0], value)
+	got := request(ctx, server, value)
 	err := s.Err()
 	if got.status != http.StatusOK {
 		err = errors.Join(err, fmt.Errorf("status %d", got.status))
@@ -327,7 +368,7 @@ var startNames = []string{"none", "anonymous", "login", "flash", "emptied", "end
 // aged.
 func (w *world) begin(name string) *start {
 	st := w.starts[name]
-	if st == nil || time.Since(st.made) > w.age+w.fresh {
+	if w.cookie || st == nil || time.Since(st.made) > w.age+w.fresh {
 		st = w.prepare(name)
 		w.starts[name] = st
 	}
@@ -339,6 +380,7 @@ func (w *world) prepare(name string) *start {
 	clear(w.store.records)
 	st := &start{}
 	w.change("", func(s *ginsession.Session) { s.Set("other", 1) })
+	time.Sleep(time.Microsecond)           // sessions in cookies are told apart by when they began
 	for st.other = range w.store.records { // the only one
 	}
 	switch set := func(s *ginsession.Session) { s.Set("x", 1) }; name {
@@ -364,9 +406,14 @@ func (w *world) prepare(name string) *start {
 	}
 	st.records, st.made = w.store.snapshot(), time.Now().Add(-w.age)
 	_, _ = w.visit(st.jar.value, func(s *ginsession.Session) {
-		st.content = look(s)
-		st.content.flashes = messages(s)
+		st.content = w.look(s)
+		if !w.cookie { // there what is shown cannot be put back
+			st.content.flashes = messages(s)
+		}
 	})
+	if w.cookie && name == "flash" {
+		st.content.flashes = []string{"f"}
+	}
 	return st
 }
 

@@ -30,6 +30,10 @@ func init() {
 // core are the programs that the short form plays with faults.
 var core = []program{"S", "U", "F", "T", "N", "X", "XF", "NL", "C", "UvU"}
 
+// some are those that the short form plays with a cookie in every order of
+// requests and responses.
+var some = []program{"S", "U", "F", "T", "N", "X", "NL", "C"}
+
 // more are all of the issue's, for schedules without faults.
 var more = append([]program{"D", "P", "R", "SvK", "SvNK", "NvS"}, core...)
 
@@ -46,6 +50,32 @@ func TestExplorer(t *testing.T) {
 				t.Parallel()
 				found := newFindings()
 				inBubble(t, configNamed("one"), func(w *world) { found.short(w, start) })
+				total.add(found)
+			})
+		}
+	})
+	total.report(t, time.Since(began))
+}
+
+// TestExplorer_cookie plays two requests on one session in the encrypted cookie.
+// They begin, go on and are answered in every order.
+func TestExplorer_cookie(t *testing.T) {
+	began, total := time.Now(), newFindings()
+	t.Run("all", func(t *testing.T) {
+		for _, start := range startNames {
+			t.Run(start, func(t *testing.T) {
+				t.Parallel()
+				found := newFindings()
+				inBubble(t, configNamed("cookie"), func(w *world) {
+					s := scenario{config: w.name, start: start, mode: free}
+					for _, s.programs = range ordered(some) {
+						found.every(w, s, never)
+					}
+					s.mode = parallel
+					for _, s.programs = range pairs(more) {
+						found.every(w, s, never)
+					}
+				})
 				total.add(found)
 			})
 		}

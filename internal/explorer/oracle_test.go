@@ -49,6 +49,7 @@ var rules = []rule{
 	{"nobody sees the data of another user", nobodyElse},
 	{"a log-in stays logged in", loginStays},
 	{"the jar leads to what was acknowledged", jarFollows},
+	{"the browser ends with the newest cookie", newestCookie},
 	{"a permanent session has a persistent cookie", permanentIsPersistent},
 	{"an acknowledged SetPermanent is not lost", permanentStays},
 	{"a log-out that fails expires the cookie", failedLogout},
@@ -82,7 +83,7 @@ func (o *outcome) look() {
 		}
 		var v view
 		_, err := o.world.visit(value, func(s *ginsession.Session) {
-			if v = look(s); v.id != "" && o.sessions[v.id] == nil {
+			if v = o.world.look(s); v.id != "" && o.sessions[v.id] == nil {
 				v.flashes = messages(s)
 			}
 		})
@@ -551,7 +552,7 @@ func nobodyElse(o *outcome) string {
 			return "a cookie opens them"
 		}
 	}
-	if id := o.start.other; o.world.store.records[id].Version != o.start.records[id].Version {
+	if id := o.start.other; !o.world.cookie && o.world.store.records[id].Version != o.start.records[id].Version {
 		return "the session of the other user has changed"
 	}
 	return ""
@@ -578,7 +579,9 @@ func loginStays(o *outcome) string {
 // jarMayBeOther reports whether the jar may hold a cookie that does not lead to
 // what p did.
 func (o *outcome) jarMayBeOther(p *process) bool {
-	if !o.inOrder() || o.scenario.start == "none" || p.missed {
+	expired := slices.ContainsFunc(o.procs, func(q *process) bool { c, ok := q.got.setCookie(); return ok && c.value == "" })
+	merges := o.world.cookie && !p.program.has("N") && !expired // an older version of a session leads to the newest
+	if !o.inOrder() && !merges || o.scenario.start == "none" || p.missed {
 		return true
 	}
 	for _, q := range o.procs {
@@ -600,6 +603,25 @@ func jarFollows(o *outcome) string {
 				return fmt.Sprintf("request %c set %s, and the browser's cookie opens %v", 'A'+p.index, it.name, o.jarOpens)
 			}
 		}
+	}
+	return ""
+}
+
+// newestCookie sends one more request that reads the session in a cookie, and
+// opens the cookie that the browser has then in another process.
+func newestCookie(o *outcome) string {
+	if !o.world.cookie || o.jarOpens == nil || len(o.jarOpens.keys) == 0 {
+		return "" // its flashes were shown, and it is empty
+	}
+	now := o.jar
+	var want, got view
+	response, err := o.world.visit(now.value, func(s *ginsession.Session) { want = o.world.look(s) })
+	if c, ok := response.setCookie(); ok {
+		now = c
+	}
+	_, err2 := visit(o.world.alone, now.value, func(s *ginsession.Session) { got = o.world.look(s) })
+	if err != nil || err2 != nil || got.String() != want.String() {
+		return fmt.Sprintf("its cookie holds %v, and the session is %v (%v)", got, want, errors.Join(err, err2))
 	}
 	return ""
 }
@@ -661,7 +683,7 @@ func failedRenew(o *outcome) string {
 
 func readersSendNothing(o *outcome) string {
 	for _, p := range o.procs {
-		if _, ok := p.got.setCookie(); ok && p.program.reads() {
+		if _, ok := p.got.setCookie(); ok && p.program.reads() && !o.world.cookie {
 			return fmt.Sprintf("request %c", 'A'+p.index)
 		}
 	}
@@ -670,7 +692,7 @@ func readersSendNothing(o *outcome) string {
 
 // changesSendNothing: a cookie that is sent for nothing can replace a newer one.
 func changesSendNothing(o *outcome) string {
-	if o.faulty() || o.scenario.start == "emptied" || len(o.world.engines) > 1 {
+	if o.faulty() || o.scenario.start == "emptied" || len(o.world.engines) > 1 || o.world.cookie {
 		return ""
 	}
 	for _, p := range o.procs {

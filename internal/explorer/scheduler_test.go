@@ -99,6 +99,13 @@ func (p *process) wrote() {
 
 // committed notes the result of a commit that the program hears of.
 func (p *process) committed(at int, err error) {
+	from := 0
+	if len(p.segments) > 0 {
+		from = p.end().until + 1
+	}
+	if p.world.cookie && err == nil && p.program[min(from, at):at].has("SKLUDCFTNXP") {
+		p.wrote()
+	}
 	p.segments = append(p.segments, segment{err: err, acked: err == nil, until: at, write: p.write})
 }
 
@@ -387,6 +394,9 @@ func (s step) onlyReads() bool { return s.call.kind == load && s.fault != evicte
 func (run *schedule) take(s step) {
 	run.steps = append(run.steps, s)
 	at := len(run.steps) - 1
+	if run.world.cookie {
+		run.sleep(time.Microsecond)
+	}
 	p := run.procs[s.proc]
 	switch s.kind {
 	case goOn:
@@ -506,6 +516,9 @@ func (s step) describe(names map[string]string) string {
 		names[s.call.id] = fmt.Sprintf("#%d", len(names))
 	}
 	text := fmt.Sprintf("%s %v %s", who, s.call.kind, names[s.call.id])
+	if s.call.kind == turn {
+		return who + " goes on"
+	}
 	if s.call.kind == save {
 		text += fmt.Sprintf(" (%d bytes over %v, for %v)", len(s.call.record.Data), s.call.record.Version, s.call.keep.Round(time.Second))
 	}

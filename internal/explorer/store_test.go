@@ -35,9 +35,10 @@ const (
 	load callKind = iota
 	save
 	remove
+	turn // no call: a session in a cookie goes on
 )
 
-func (k callKind) String() string { return [...]string{"Load", "Save", "Delete"}[k] }
+func (k callKind) String() string { return [...]string{"Load", "Save", "Delete", "goes on"}[k] }
 
 // call is one call to the store, parked until the scheduler lets it go on.
 type call struct {

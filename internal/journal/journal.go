@@ -12,9 +12,8 @@ import (
 // Journal holds the changes of a request since its last commit. Replayed, they
 // keep what parallel requests did to other keys.
 type Journal struct {
-	// Detailed is set once, before anything is noted: the changes will be
-	// replayed or logged. A session in a cookie needs neither; its journal only
-	// counts, which allocates nothing.
+	// Detailed is set before anything is noted: the changes may be replayed, or
+	// will be logged. Otherwise the journal only counts, which allocates nothing.
 	Detailed bool
 
 	cleared   bool           // everything from before is gone
@@ -65,6 +64,9 @@ const (
 
 // UpdateFunc returns the new value of a key; it may be called several times.
 type UpdateFunc func(old string, found bool) (raw string, err error)
+
+// firstKeys is the capacity for the first key.
+const firstKeys = 4
 
 // fewKeys are found faster by a look at each than in a map.
 const fewKeys = 16
@@ -211,6 +213,9 @@ func (j *Journal) change(key string) *change {
 	i, ok := j.find(key)
 	if ok {
 		return &j.keys[i]
+	}
+	if j.keys == nil {
+		j.keys = make([]change, 0, firstKeys)
 	}
 	j.keys = append(j.keys, change{key: key})
 	i = len(j.keys) - 1

@@ -11,35 +11,9 @@ import (
 	"github.com/ginsession/ginsession/internal/txn"
 )
 
-// Commit implements [txn.Storage]. It is the table of the package's comment.
-func (v *Storage) Commit(ctx context.Context, w *txn.Work, r *txn.Result) error {
+// Create implements [txn.Storage].
+func (v *Storage) Create(ctx context.Context, _ *txn.Work, r *txn.Result) error {
 	ctx = context.WithoutCancel(ctx)
-	r.Content = w.Content
-	switch {
-	case w.Intent == txn.Destroy:
-		if err := v.endAll(ctx, w); err != nil {
-			return err
-		}
-		return v.create(ctx, w, r)
-	case w.Place == txn.Nowhere, w.Place == txn.Ended && w.Intent == txn.Renew:
-		return v.create(ctx, w, r)
-	case w.Place == txn.Ended:
-		return sessionerr.ErrEnded
-	case w.Intent == txn.Renew:
-		return v.renew(ctx, w, r)
-	default:
-		return v.change(ctx, w, r)
-	}
-}
-
-// create stores r.Content under a new id, unless it is empty.
-func (v *Storage) create(ctx context.Context, w *txn.Work, r *txn.Result) error {
-	if r.Content.Empty() {
-		return nil
-	}
-	if w.Late {
-		return sessionerr.ErrTooLate
-	}
 	newLocator(&r.At)
 	if err := v.save(ctx, r); err != nil {
 		return err
@@ -53,12 +27,11 @@ func (v *Storage) create(ctx context.Context, w *txn.Work, r *txn.Result) error 
 	return v.tell(r)
 }
 
-// change saves over the record that was loaded. On a conflict, what the request
-// did is replayed on what others have saved meanwhile. If the request did
-// nothing, this is an idle-timeout refresh, which is tried once. After an earlier
-// commit the version is not known: a save without one could bring back a session
-// that has ended since.
-func (v *Storage) change(ctx context.Context, w *txn.Work, r *txn.Result) error {
+// Change implements [txn.Storage]. An idle-timeout refresh is tried once. After
+// an earlier commit the version is not known: a save without one could bring back
+// a session that has ended since.
+func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	ctx = context.WithoutCancel(ctx)
 	r.At, r.Place = w.At, txn.Stored
 	if !w.Journal.Any() && w.At.Version != nil {
 		return v.saveWhole(ctx, r)
@@ -83,27 +56,20 @@ func (v *Storage) change(ctx context.Context, w *txn.Work, r *txn.Result) error 
 	return v.tell(r)
 }
 
-// renew stores the session under a new id and then replaces the old record by a
-// tombstone, in this order, so that nothing is lost if the second step fails.
-// The browser gets the new id only once the old record bears this very
-// tombstone.
-func (v *Storage) renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
-	if w.Late {
-		return sessionerr.ErrTooLate
-	}
+// Renew implements [txn.Storage]. It stores the session under a new id and then
+// replaces the old record by a tombstone, in this order, so that nothing is lost
+// if the second step fails. The browser gets the new id only once the old record
+// bears this very tombstone.
+func (v *Storage) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
+	ctx = context.WithoutCancel(ctx)
 	old := w.At
-	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, r) }, func() error {
-		err := v.replay(ctx, w, &old, r) // what others have changed moves, too
-		r.Content.Created = w.Content.Created
-		return err
-	})
+	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
 	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
-		*r = txn.Result{Image: txn.Image{Content: v.policy.Fresh()}}
-		r.Content.Created = w.Content.Created
-		if err := w.Journal.Replay(&r.Content, &w.Content); err != nil {
+		*r = txn.Result{}
+		if err := w.Rebase(v.policy.Fresh(), r); err != nil || r.Content.Empty() {
 			return err
 		}
-		return v.create(ctx, w, r)
+		return v.Create(ctx, w, r)
 	}
 	if err != nil {
 		return err
@@ -116,7 +82,7 @@ func (v *Storage) renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	return v.tell(r)
 }
 
-// move is one attempt of [Storage.renew].
+// move is one attempt of [Storage.Renew].
 func (v *Storage) move(ctx context.Context, old *txn.Locator, r *txn.Result) error {
 	newLocator(&r.At)
 	if err := v.save(ctx, r); err != nil {
@@ -129,26 +95,14 @@ func (v *Storage) move(ctx context.Context, old *txn.Locator, r *txn.Result) err
 	return err
 }
 
-// endAll ends the session of the request and all others that it came with.
-func (v *Storage) endAll(ctx context.Context, w *txn.Work) (err error) {
-	if w.Place == txn.Stored {
-		err = v.end(ctx, w.At)
-	}
-	for o := w.Others; o != nil; o = o.Rest {
-		if failed := v.end(ctx, o.At); err == nil {
-			err = failed
-		}
-	}
-	return err
-}
-
 // maxRenewals bounds how many renewals in a row a log-out follows; more would
 // have to come from one session within [txn.TombstoneLife].
 const maxRenewals = 32
 
-// end puts a tombstone over whatever version of the record there is. If the
-// session was renewed, its successor ends.
-func (v *Storage) end(ctx context.Context, at txn.Locator) error {
+// End implements [txn.Storage]. It puts a tombstone over whatever version of the
+// record there is. If the session was renewed, its successor ends.
+func (v *Storage) End(ctx context.Context, at txn.Locator) error {
+	ctx = context.WithoutCancel(ctx)
 	for range maxRenewals {
 		if next := successor(at); next != "" {
 			locate(&at, next)
@@ -240,11 +194,7 @@ func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *t
 	if err != nil {
 		return err
 	}
-	if err := w.Journal.Replay(&newest.Content, &w.Content); err != nil {
-		return err
-	}
-	r.Content, r.Dropped = newest.Content, 0
-	return nil
+	return w.Rebase(newest.Content, r)
 }
 
 // tell completes a result by the cookie that leads to it.

@@ -1,14 +1,9 @@
 // Package recordstore keeps sessions in a [Store] on a server; the cookie
 // carries nothing but a sealed id.
 //
-// A commit is one table of what the request intends and where the session is:
-//
-//	         nowhere   stored                                     ended
-//	save     create    change: compare-and-swap, replay           drop
-//	renew    create    new id, then a tombstone at the old one    create
-//	destroy  create    tombstone, then create                     create
-//
-// A tombstone is a sealed record without content that replaces that of an ended
+// A change is a compare-and-swap; after a conflict it is replayed on the newer
+// record. A renewal stores the session under a new id and then puts a tombstone
+// at the old one, as the end of a session does. A tombstone is a sealed record without content that replaces that of an ended
 // session for [txn.TombstoneLife]. That of a renewal names its successor, so
 // that a log-out that comes with the old id ends the new one, too.
 package recordstore
@@ -183,7 +178,7 @@ func (v *Storage) fetch(ctx context.Context, image *txn.Image) error {
 	if image.Content, err = codec.Parse(text); err != nil {
 		return sessionerr.ErrRecord
 	}
-	if v.policy.Expired(&image.Content) {
+	if v.policy.Expired(&image.Content, time.Now()) {
 		return sessionerr.ErrExpired
 	}
 	if image.Content.Empty() {

@@ -236,9 +236,11 @@ func cutTrailers(h http.Header) http.Header {
 // it was too much. All at once, it would send nothing.
 func (w *Writer) sendBody(h http.Header) {
 	body := w.body.Bytes()
-	if n, err := strconv.Atoi(h.Get("Content-Length")); err == nil && 0 < n && n < len(body) {
-		_, _ = w.ResponseWriter.Write(body[:n])
-		body = body[n:]
+	if length := h.Get("Content-Length"); length != "" { // an error of Atoi would be an allocation
+		if n, err := strconv.Atoi(length); err == nil && 0 < n && n < len(body) {
+			_, _ = w.ResponseWriter.Write(body[:n])
+			body = body[n:]
+		}
 	}
 	_, _ = w.ResponseWriter.Write(body) // fails where the client has gone
 }

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -124,9 +125,56 @@ var results = sync.Pool{New: func() any { return new(Result) }}
 
 func (t *Txn) hand(r *Result) error {
 	*r = Result{}
+	r.Content = t.work.Content
 	start, known := t.ask()
-	err := t.config.Storage.Commit(t.request.Context(), &t.work, r)
+	err := t.step(r)
 	t.answered(start, known)
+	return err
+}
+
+// step is the whole of a commit:
+//
+//	         nowhere   stored         ended
+//	save     create    change         drop
+//	renew    create    renew          create
+//	destroy  create    end, create    create
+func (t *Txn) step(r *Result) error {
+	w, storage, ctx := &t.work, t.config.Storage, t.request.Context()
+	switch {
+	case w.Late && t.config.InCookie && (w.Intent == Destroy || w.Place == Stored):
+		return sessionerr.ErrTooLate
+	case w.Intent == Destroy:
+		if err := t.end(ctx); err != nil {
+			return err
+		}
+	case w.Place == Stored && w.Intent == Renew && w.Late:
+		return sessionerr.ErrTooLate
+	case w.Place == Stored && w.Intent == Renew:
+		return storage.Renew(ctx, w, r)
+	case w.Place == Stored:
+		return storage.Change(ctx, w, r)
+	case w.Place == Ended && w.Intent == Save:
+		return sessionerr.ErrEnded
+	}
+	switch {
+	case w.Content.Empty(): // it is never stored
+		return nil
+	case w.Late:
+		return sessionerr.ErrTooLate
+	}
+	return storage.Create(ctx, w, r)
+}
+
+// end ends the session of the request and all others that it came with.
+func (t *Txn) end(ctx context.Context) (err error) {
+	if t.work.Place == Stored {
+		err = t.config.Storage.End(ctx, t.work.At)
+	}
+	for o := t.work.Others; o != nil; o = o.Rest {
+		if failed := t.config.Storage.End(ctx, o.At); err == nil {
+			err = failed
+		}
+	}
 	return err
 }
 
@@ -148,7 +196,7 @@ func (t *Txn) install(r *Result) {
 		t.work.Others = nil // they have ended
 	}
 	t.work.Image, t.work.Place, t.work.Intent = r.Image, r.Place, Save
-	t.work.Journal.Reset()
+	t.begin()
 }
 
 // drop gives up what the request did to a session that has ended meanwhile. What
@@ -160,15 +208,19 @@ func (t *Txn) drop() {
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
-	t.work = Work{Image: Image{Content: t.config.Fresh()}, Journal: t.work.Journal, Others: t.work.Others, Place: Ended, Late: t.work.Late}
-	t.work.Journal.Reset()
+	t.work = Work{Image: Image{Content: t.config.Fresh()}, Others: t.work.Others, Place: Ended, Late: t.work.Late}
+	t.begin()
 }
 
 // RefreshDue reports whether the use of a session is to be noted although
 // nothing has changed. h are the response's headers so far.
 func (t *Txn) RefreshDue(h http.Header) bool {
 	switch {
-	case t.work.Late, t.broken != nil, t.origin == Fresh, t.work.Place != Stored:
+	case t.work.Late, t.broken != nil, t.work.Place != Stored:
+		return false
+	case t.work.At.Told == ToldOlder:
+		return true
+	case t.origin == Fresh:
 		return false
 	case t.config.Rolling:
 		// If this is Flask's own response, passed on by a proxy, it has the

@@ -30,6 +30,7 @@ func (t *Txn) Load(entered time.Duration) {
 		if !loaded { // also if the store or the validator panics
 			t.work.Image = Image{Content: t.config.Fresh()}
 		}
+		t.begin()
 	}()
 	if loaded = t.loadFrom(&t.config.Source, Loaded); loaded {
 		return
@@ -82,7 +83,9 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 		for i := range list {
 			t.work.Image = list[i].Image
 			if t.accept(nil, origin) {
-				t.work.At.Told = ToldNothing
+				if t.work.At.Told != ToldOlder {
+					t.work.At.Told = ToldNothing
+				}
 				for j := range list {
 					if j != i {
 						t.endToo(list[j].At)

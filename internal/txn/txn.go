@@ -56,6 +56,7 @@ type Told int8
 // What a browser can have been told.
 const (
 	ToldNothing    Told = iota // not known, or to be told anew with the next write
+	ToldOlder                  // an older version of a session in its cookie: the newest is to be sent
 	ToldToDrop                 // drop it: the session was emptied
 	ToldWindow                 // keep it until the browser window closes
 	ToldPersistent             // keep it longer
@@ -117,6 +118,11 @@ type Result struct {
 
 // Storage keeps sessions between requests. Its methods may be called with a
 // context that is over: a goroutine goes on, or the client has hung up.
+//
+// Create, Change and Renew fill in a result that has the content of the work and
+// is zero otherwise. After ErrEnded the work is dropped; after ErrUnavailable the
+// outcome is unknown; after ErrLate a result with [Stored] is what was stored
+// although no cookie can be sent; after all other errors nothing has changed.
 type Storage interface {
 	// Rank orders several cookies of one name before they are loaded. It costs
 	// little: no network, nothing inflated. It returns an error for a value that
@@ -130,11 +136,21 @@ type Storage interface {
 	// outcome is unknown. With ErrOver the locator is that of the tombstone.
 	Load(ctx context.Context, value string, into *Image) (since time.Time, err error)
 
-	// Commit persists the work and fills in the result, which is zero before.
-	// After ErrEnded the work is dropped; after ErrUnavailable the outcome is
-	// unknown; after ErrLate a result with [Stored] is what was stored although
-	// no cookie can be sent; after all other errors nothing has changed.
-	Commit(ctx context.Context, w *Work, r *Result) error
+	// Create stores the content, which is not empty, as a new session.
+	Create(ctx context.Context, w *Work, r *Result) error
+
+	// Change stores what the request did to the session that was loaded. If
+	// another request has changed it since, the journal is replayed. An empty
+	// journal refreshes the session.
+	Change(ctx context.Context, w *Work, r *Result) error
+
+	// Renew stores the session under a new id. The old one has ended after that.
+	// If it has before, what the request did begins a new session.
+	Renew(ctx context.Context, w *Work, r *Result) error
+
+	// End ends a session, and those that it was renewed to. That there is none
+	// is no error.
+	End(ctx context.Context, at Locator) error
 }
 
 // Source is where sessions come from, and under which cookie.
@@ -150,7 +166,7 @@ type Config struct {
 	Import   *Source // sessions to take over, or nil
 	InCookie bool    // the cookie holds the session: no change without headers
 	Rolling  bool    // a permanent session is sent again with every response
-	Detailed bool    // the journal is replayed
+	Replayed bool    // the journal of a stored session may be replayed
 
 	// Validate reports whether a session still counts; nil accepts all. The
 	// view can only be read.
@@ -188,8 +204,14 @@ type Txn struct {
 func New(config *Config, request *http.Request, late bool, trace *Trace) *Txn {
 	t := &Txn{config: config, request: request, trace: trace}
 	t.work.Late = late
-	t.work.Journal.Detailed = config.Detailed || trace != nil
 	return t
+}
+
+// begin empties the journal. Its details are for a replay, which only a stored
+// session can need, and for the log.
+func (t *Txn) begin() {
+	t.work.Journal.Reset()
+	t.work.Journal.Detailed = t.trace != nil || t.config.Replayed && t.work.Place == Stored
 }
 
 // Content returns the session as the request sees it. It is not to be changed.
@@ -269,8 +291,7 @@ func (p *Policy) Expiry(created time.Time) time.Time {
 
 // Expired goes by what was sealed and by the lifetime of today, whichever ends
 // first, so that a shortened lifetime holds at once.
-func (p *Policy) Expired(c *codec.Container) bool {
-	now := time.Now()
+func (p *Policy) Expired(c *codec.Container, now time.Time) bool {
 	return !now.Before(c.Expires) || !now.Before(c.Created.Add(p.Lifetime))
 }
 
@@ -281,6 +302,19 @@ func MaxAge(c *codec.Container, end time.Time) time.Duration {
 		return 0
 	}
 	return max(time.Until(end), time.Second)
+}
+
+// Rebase makes the content of a result that of a newer one, with the changes of
+// the request. A renewal keeps its time.
+func (w *Work) Rebase(newer codec.Container, r *Result) error {
+	if err := w.Journal.Replay(&newer, &w.Content); err != nil {
+		return err
+	}
+	if w.Intent == Renew {
+		newer.Created = w.Content.Created
+	}
+	r.Content, r.Dropped = newer, 0
+	return nil
 }
 
 // DropFlashes removes the oldest messages of a session that is too large, a few

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 type Line struct{}
-func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, secret string, newKey, oldKey []byte) {
+func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, secret string, newKey, oldKey, authKey, encKey []byte) {
 `)
 	found := 0
 	for _, code := range docstest.Cells(string(text), true) {
@@ -61,6 +62,31 @@ func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, 
 		t.Errorf("only %d pieces of Go found", found)
 	}
 	build(t, b.String()+"}\n")
+}
+
+// TestPage_moves wants a test for each line of the page that needs a second look,
+// and a line for each test.
+func TestPage_moves(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/MIGRATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("moves_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "## What needs a second look")
+	text, _, _ = strings.Cut(text, "\n## ")
+	var rows, tests []string
+	for _, row := range regexp.MustCompile("(?m)^\\| .* \\| `(\\w+)` \\|$").FindAllStringSubmatch(text, -1) {
+		rows = append(rows, row[1])
+	}
+	for _, test := range regexp.MustCompile(`(?m)^func TestMove_(\w+)`).FindAllStringSubmatch(string(source), -1) {
+		tests = append(tests, test[1])
+	}
+	if len(rows) == 0 || !slices.Equal(rows, tests) {
+		t.Errorf("got the lines %v\nand the tests %v", rows, tests)
+	}
 }
 
 // build compiles a file as if it were in a package below this one: a module of its

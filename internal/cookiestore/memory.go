@@ -1,0 +1,209 @@
+package cookiestore
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/txn"
+)
+
+// memory is what one process remembers of the sessions that it has changed, so
+// that parallel requests keep each other's changes: of each session the newest
+// version, and the earlier ones that it has taken in. It is bounded in bytes and
+// in time, and forgets the oldest first. It never overrules a version that it does
+// not know. It is safe for concurrent use; nil remembers nothing.
+type memory struct {
+	shards []shard // by a session's id
+	limit  int     // of a generation, in bytes
+}
+
+// version is the newest version of a session, or, once that has ended, its
+// tombstone.
+type version struct {
+	line      string   // the Set-Cookie line, or "" if the session is empty
+	content   string   // its container
+	note      string   // its number as [txn.Locator] has it; "" in a tombstone
+	taken     []uint64 // the numbers of earlier versions that it has taken in
+	successor uint64   // in a tombstone: the id of the session that it was renewed to, or 0
+	ended     bool     // it is a tombstone
+}
+
+// shard holds two generations of sessions. Once the young one is full, or old
+// enough, it becomes the old one, and that is forgotten.
+type shard struct {
+	mu         sync.Mutex
+	young, old map[uint64]version
+	bytes      int       // of the young generation
+	since      time.Time // when that began
+}
+
+const (
+	// generation is how long a session is remembered at least, if there is room.
+	// It is twice that at most.
+	generation = txn.TombstoneLife
+
+	maxShards     = 64
+	minShard      = 256 << 10 // bytes
+	entryOverhead = 192       // bytes, with the share of the map and the rounding of allocations
+	maxTaken      = 8 << 10   // numbers
+	numberSize    = 8         // bytes of an id, or of a version's number
+)
+
+// newMemory returns a memory of about so many bytes.
+func newMemory(bytes int) *memory {
+	if bytes == 0 {
+		return nil
+	}
+	n := max(1, min(maxShards, bytes/minShard))
+	return &memory{shards: make([]shard, n), limit: bytes / n / 2}
+}
+
+// find returns the newest version of a session if that has taken in the version
+// with this number, or is that version.
+func (m *memory) find(id, number uint64, now time.Time) (newest version, known bool) {
+	if m == nil {
+		return version{}, false
+	}
+	s := m.lock(id, now)
+	defer s.mu.Unlock()
+	newest, ok := s.get(id)
+	return newest, ok && newest.includes(number)
+}
+
+// replace makes next the newest version of a session, or puts a tombstone there.
+// Next was derived from the version with the number base. If that is known, but is
+// no longer the newest, replace does nothing and returns false. If it is not, it
+// comes from another process: then next takes in nothing else, and it is not
+// remembered if the session has ended here.
+func (m *memory) replace(id, base uint64, next version, now time.Time) bool {
+	if m == nil {
+		return true
+	}
+	s := m.lock(id, now)
+	defer s.mu.Unlock()
+	before, ok := s.get(id)
+	known := ok && before.includes(base)
+	switch {
+	case known && before.number() != base: // or a tombstone, which has none
+		return false
+	case ok && !known && before.ended && !next.ended:
+		return true
+	case known:
+		next.taken = before.taken
+	case next.ended:
+		next.taken = before.taken
+		next.take(before.number(), m.limit)
+	}
+	next.take(base, m.limit)
+	s.put(id, next, m.limit, now)
+	return true
+}
+
+// end puts a tombstone at a session, for the version with this number and all that
+// are known, and returns the id of the session that it was renewed to, or 0.
+func (m *memory) end(id, number uint64, now time.Time) (successor uint64) {
+	if m == nil {
+		return 0
+	}
+	s := m.lock(id, now)
+	defer s.mu.Unlock()
+	before, _ := s.get(id)
+	tombstone := version{taken: before.taken, successor: before.successor, ended: true}
+	tombstone.take(before.number(), m.limit)
+	if !tombstone.includes(number) {
+		tombstone.take(number, m.limit)
+	}
+	s.put(id, tombstone, m.limit, now)
+	return before.successor
+}
+
+// lock locks the shard of a session.
+func (m *memory) lock(id uint64, now time.Time) *shard {
+	s := &m.shards[id%uint64(len(m.shards))]
+	s.mu.Lock()
+	if age := now.Sub(s.since); age >= generation {
+		s.rotate(now)
+		if age >= 2*generation {
+			s.old = nil
+		}
+	}
+	return s
+}
+
+func (s *shard) rotate(now time.Time) {
+	s.young, s.old, s.bytes, s.since = map[uint64]version{}, s.young, 0, now
+}
+
+func (s *shard) get(id uint64) (v version, ok bool) {
+	if v, ok = s.young[id]; !ok {
+		v, ok = s.old[id]
+	}
+	return v, ok
+}
+
+// put remembers a version. One that is larger than a generation may be is
+// forgotten, with what was known of its session.
+func (s *shard) put(id uint64, v version, limit int, now time.Time) {
+	if before, ok := s.young[id]; ok {
+		s.bytes -= before.size()
+	}
+	delete(s.young, id)
+	delete(s.old, id)
+	size := v.size()
+	if size > limit {
+		return
+	}
+	if s.bytes+size > limit {
+		s.rotate(now)
+	}
+	s.young[id] = v
+	s.bytes += size
+}
+
+func (v *version) size() int {
+	return entryOverhead + len(v.line) + len(v.content) + numberSize*cap(v.taken)
+}
+
+func (v *version) number() uint64 { return word(v.note) }
+
+func (v *version) includes(number uint64) bool {
+	return v.number() == number || slices.Contains(v.taken, number)
+}
+
+// take notes an earlier version. Of too many, the first half is forgotten.
+func (v *version) take(number uint64, limit int) {
+	if number == 0 {
+		return
+	}
+	if n := len(v.taken); n >= maxTaken || numberSize*n > limit/2 {
+		v.taken = slices.Clone(v.taken[n/2:])
+	}
+	v.taken = append(v.taken, number)
+}
+
+// word returns the number that a note or an id stands for, and 0 for none.
+func word(s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	return binary.LittleEndian.Uint64([]byte(s))
+}
+
+// rebase fills in a result with what a request did, replayed on this version.
+func (v *version) rebase(w *txn.Work, r *txn.Result) error {
+	content, err := codec.Parse(v.content)
+	if err != nil {
+		return err
+	}
+	return w.Rebase(content, r)
+}
+
+// send fills in a result that sends this version to the browser.
+func (v *version) send(w *txn.Work, r *txn.Result) {
+	r.Content, _ = codec.Parse(v.content)
+	r.At = txn.Locator{ID: w.At.ID, Note: v.note}
+	r.Line, r.Size, r.Place = v.line, len(v.line), txn.Stored
+}

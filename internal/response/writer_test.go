@@ -1,0 +1,944 @@
+package response_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/internal/response"
+	"github.com/ginsession/ginsession/internal/sessionerr"
+)
+
+// session is a [response.Owner] that needs a cookie if it was changed since its
+// last commit.
+type session struct {
+	writer  response.Writer
+	outer   *session // or nil
+	changed bool
+	saved   bool  // a cookie is to be told by Pending or Settle
+	fails   error // of the next commit
+}
+
+const line = "sid=1; Path=/"
+
+func (s *session) Commit(h http.Header) (err error) {
+	switch err, s.fails = s.fails, nil; {
+	case err != nil:
+	case s.changed && h == nil:
+		err = sessionerr.ErrTooLate
+	case s.changed:
+		h.Add("Set-Cookie", line)
+	}
+	s.changed = false
+	return err
+}
+
+func (s *session) Hold(h http.Header) error {
+	if s.fails != nil && !errors.Is(s.fails, sessionerr.ErrEnded) {
+		return s.fails
+	}
+	return s.Commit(h)
+}
+
+func (s *session) Pending(h http.Header) {
+	if s.saved {
+		s.saved = false
+		h.Add("Set-Cookie", line)
+	}
+}
+
+func (s *session) Settle(_ *gin.Context, h http.Header) { s.Pending(h) }
+
+// hold is a middleware that holds responses back for a session.
+func hold(limit int, onError func(*gin.Context, error)) gin.HandlerFunc {
+	config := response.Config{Limit: limit, OnError: onError}
+	return func(c *gin.Context) {
+		s := &session{}
+		var outer *response.Writer
+		if v, ok := c.Get("session"); ok {
+			s.outer = v.(*session)
+			outer = &s.outer.writer
+			defer c.Set("session", s.outer)
+		}
+		c.Set("session", s)
+		s.writer.Enter(&config, s, c, outer)
+		c.Writer = &s.writer
+		defer s.writer.Leave()
+		c.Next()
+		s.writer.Finish()
+	}
+}
+
+const limit = 256 << 10 // bytes of a body that are held back
+
+func of(c *gin.Context) *session { return c.MustGet("session").(*session) }
+func change(c *gin.Context)      { of(c).changed = true }
+func fail(c *gin.Context)        { of(c).fails = sessionerr.ErrValue }
+func nothing(*gin.Context)       {}
+
+// seen is what a middleware outside sees of a response, and what the client gets.
+type seen struct {
+	*httptest.ResponseRecorder
+	errs    []*gin.Error
+	aborted bool
+	outside string
+	own     bool // gin's writer is back
+}
+
+func (s *seen) cookies() int { return len(s.Result().Header["Set-Cookie"]) }
+
+// want fails unless the client got this, and c.Errors has just err, or nothing.
+func (s *seen) want(t *testing.T, name string, code int, body string, cookies int, err error) {
+	t.Helper()
+	if s.Code != code || s.Body.String() != body || s.cookies() != cookies {
+		t.Errorf("%s: got %d %.80q with %d cookies, want %d %.80q with %d", name, s.Code, s.Body, s.cookies(), code, body, cookies)
+	}
+	if err == nil && len(s.errs) != 0 || err != nil && (len(s.errs) != 1 || !errors.Is(s.errs[0].Err, err)) {
+		t.Errorf("%s: got %v in c.Errors, want %v", name, s.errs, err)
+	}
+}
+
+func describe(w gin.ResponseWriter) string {
+	return fmt.Sprintf("status %d, size %d, written %v", w.Status(), w.Size(), w.Written())
+}
+
+// play answers one request by these handlers.
+func play(handlers ...gin.HandlerFunc) *seen { return playAt("GET", "/", handlers...) }
+
+func playAt(method, path string, handlers ...gin.HandlerFunc) *seen {
+	s := &seen{ResponseRecorder: httptest.NewRecorder()}
+	r := gin.New()
+	r.HandleMethodNotAllowed = true
+	r.Use(func(c *gin.Context) {
+		before := c.Writer
+		defer func() {
+			s.errs, s.aborted, s.outside, s.own = c.Errors, c.IsAborted(), describe(c.Writer), c.Writer == before
+		}()
+		c.Next()
+	})
+	r.Use(handlers[:len(handlers)-1]...)
+	r.Handle(method, "/", handlers[len(handlers)-1])
+	r.Handle(method, "/only", nothing)
+	if path == "/only" {
+		method = "DELETE"
+	}
+	r.ServeHTTP(s, httptest.NewRequest(method, path, nil))
+	return s
+}
+
+// recovery is [gin.Recovery] without its log.
+func recovery() gin.HandlerFunc { return gin.RecoveryWithWriter(io.Discard) }
+
+// patience is how long a test that fails waits.
+const patience = 10 * time.Second
+
+func wait(t *testing.T, what string, ch <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(patience):
+		t.Errorf("waited in vain for %s", what)
+	}
+}
+
+// serve starts a server, and a client that takes a response as it is.
+func serve(t *testing.T, http2 bool, h http.Handler) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if srv.EnableHTTP2 = http2; http2 {
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	t.Cleanup(srv.Close)
+	client := srv.Client()
+	client.Timeout = patience
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.Transport.(*http.Transport).DisableCompression = true
+	return srv
+}
+
+// serveHandlers starts a server that answers every GET and POST by these handlers.
+func serveHandlers(t *testing.T, handlers ...gin.HandlerFunc) *httptest.Server {
+	t.Helper()
+	r := gin.New()
+	r.Any("/", handlers...)
+	return serve(t, false, r)
+}
+
+func fetch(t *testing.T, srv *httptest.Server, method, path string) (resp *http.Response, body string, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err = srv.Client().Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp, string(b), err
+}
+
+// answers are what handlers do that is to be answered with a session as it is
+// without one, byte by byte.
+var answers = []struct {
+	name string
+	do   gin.HandlerFunc
+}{
+	{"empty", nothing},
+	{"status", func(c *gin.Context) { c.Status(204) }},
+	{"status 418", func(c *gin.Context) { c.Status(418) }},
+	{"status now", func(c *gin.Context) { c.Status(201); c.Writer.WriteHeaderNow() }},
+	{"status twice", func(c *gin.Context) { c.Status(201); c.Status(202) }},
+	{"status -1", func(c *gin.Context) { c.Status(201); c.Status(-1) }},
+	{"status after body", func(c *gin.Context) { c.String(200, "a"); c.Status(500) }},
+	{"status after flush", func(c *gin.Context) { c.Writer.Flush(); c.Status(500) }},
+	{"status after no bytes", func(c *gin.Context) { _, _ = c.Writer.Write(nil); c.Status(500) }},
+	{"now after flush", func(c *gin.Context) { c.Writer.Flush(); c.Writer.WriteHeaderNow() }},
+	{"string", func(c *gin.Context) { c.String(201, "héllo %d", 1) }},
+	{"json", func(c *gin.Context) { c.JSON(200, gin.H{"a": 1}) }},
+	{"json twice", func(c *gin.Context) { c.JSON(200, 1); c.JSON(500, 2) }},
+	{"json after flush", func(c *gin.Context) { c.Writer.Flush(); c.JSON(500, 1) }},
+	{"data", func(c *gin.Context) { c.Data(200, "image/png", []byte{1, 2, 3}) }},
+	{"sniffed", func(c *gin.Context) { _, _ = c.Writer.WriteString("<"); _, _ = c.Writer.WriteString("html>") }},
+	{"no type", func(c *gin.Context) { c.Writer.Header()["Content-Type"] = nil; c.String(200, "x") }},
+	{"no bytes", func(c *gin.Context) { _, _ = c.Writer.Write(nil) }},
+	{"no string", func(c *gin.Context) { _, _ = c.Writer.WriteString("") }},
+	{"204 with a body", func(c *gin.Context) { c.Status(204); _, _ = c.Writer.WriteString("hello") }},
+	{"204 by gin", func(c *gin.Context) { c.String(204, "dropped by gin") }},
+	{"204 with nothing", func(c *gin.Context) { c.Status(204); c.String(-1, "") }},
+	{"304 with a body", func(c *gin.Context) { c.Status(304); _, _ = c.Writer.WriteString("hello") }},
+	{"304 with a length", func(c *gin.Context) { c.Header("Content-Length", "1234"); c.AbortWithStatus(304) }},
+	{"103, then 200", func(c *gin.Context) { c.Writer.WriteHeader(103); c.String(200, "hello") }},
+	{"closed", func(c *gin.Context) { c.Header("Connection", "close"); c.String(200, "x") }},
+	{"abort", func(c *gin.Context) { c.AbortWithStatus(403) }},
+	{"abort with json", func(c *gin.Context) { c.AbortWithStatusJSON(403, gin.H{"a": 1}) }},
+	{"abort after body", func(c *gin.Context) { c.String(200, "a"); c.AbortWithStatus(403) }},
+	{"redirect", func(c *gin.Context) { c.Redirect(303, "/there") }},
+	{"file", func(c *gin.Context) { c.File(c.GetString("file")) }},
+	{"attachment", func(c *gin.Context) { c.FileAttachment(c.GetString("file"), "a.bin") }},
+	{"no file", func(c *gin.Context) { c.File("none") }},
+	{"part of a file", func(c *gin.Context) { c.Request.Header.Set("Range", "bytes=2-4"); c.File(c.GetString("file")) }},
+	{"file not modified", func(c *gin.Context) {
+		c.Request.Header.Set("If-Modified-Since", time.Now().UTC().Format(http.TimeFormat))
+		c.File(c.GetString("file"))
+	}},
+	{"reader", func(c *gin.Context) { c.DataFromReader(200, -1, "text/plain", strings.NewReader("abc"), nil) }},
+	{"large reader", func(c *gin.Context) {
+		c.DataFromReader(200, 1<<20, "text/plain", strings.NewReader(strings.Repeat("y", 1<<20)), map[string]string{"X-A": "b"})
+	}},
+	{"reader that fails", func(c *gin.Context) {
+		c.DataFromReader(200, 100, "text/plain", io.MultiReader(strings.NewReader("abc"), brokenReader{}), nil)
+	}},
+	{"large write", func(c *gin.Context) { _, _ = c.Writer.Write(bytes.Repeat([]byte("x"), 300<<10)) }},
+	{"large string", func(c *gin.Context) { c.String(200, strings.Repeat("x", 300<<10)) }},
+	{"many writes", func(c *gin.Context) {
+		for i := range 6000 {
+			if text := strings.Repeat(strconv.Itoa(i), 15); i%2 == 0 {
+				_, _ = c.Writer.Write([]byte(text))
+			} else {
+				_, _ = c.Writer.WriteString(text)
+			}
+		}
+	}},
+	{"flush", func(c *gin.Context) { c.Status(202); c.Writer.Flush() }},
+	{"flush between", func(c *gin.Context) { c.String(200, "a"); c.Writer.Flush(); c.String(200, "b") }},
+	{"event", func(c *gin.Context) { c.SSEvent("a", "b"); c.Writer.Flush(); c.SSEvent("c", "d") }},
+	{"stream", func(c *gin.Context) {
+		n := 0
+		c.Stream(func(w io.Writer) bool { n++; _, _ = fmt.Fprint(w, n); return n < 5 })
+	}},
+	{"headers", func(c *gin.Context) {
+		c.Header("X-Outer", "")
+		c.Writer.Header().Add("X-A", "b")
+		c.String(200, "a")
+	}},
+	{"length too short", func(c *gin.Context) {
+		c.Header("Content-Length", "5")
+		c.String(200, "hello")
+		c.String(200, "\n")
+	}},
+	{"length too long", func(c *gin.Context) { c.Header("Content-Length", "50"); c.String(200, "hello") }},
+	{"trailer", func(c *gin.Context) {
+		c.Header("Trailer", "X-Sum, X-None")
+		c.String(200, "x")
+		c.Header("X-Sum", "1")
+	}},
+	{"trailer after much", func(c *gin.Context) {
+		c.Header("Trailer", "X-Sum")
+		c.String(200, strings.Repeat("x", 5000))
+		c.Header("X-Sum", "1")
+	}},
+	{"trailer after flush", func(c *gin.Context) {
+		c.Header("Trailer", "X-Sum")
+		c.String(200, "x")
+		c.Writer.Flush()
+		c.Header("X-Sum", "1")
+	}},
+	{"trailer alone", func(c *gin.Context) { c.Header("Trailer", "X-Sum"); c.Header("X-Sum", "1") }},
+	{"gzip of 204", func(c *gin.Context) { zipped(c, func() { c.JSON(204, nil) }) }},
+	{"gzip of 304", func(c *gin.Context) { zipped(c, func() { c.AbortWithStatus(304) }) }},
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("the disk is broken") }
+
+// zipped is the essence of gin-contrib/gzip, inside of the session.
+func zipped(c *gin.Context, handle func()) {
+	before := c.Writer
+	zip := gzip.NewWriter(before)
+	c.Header("Content-Encoding", "gzip")
+	c.Writer = &gzipWriter{before, zip}
+	handle()
+	if c.Writer = before; c.Writer.Size() < 0 {
+		zip.Reset(io.Discard)
+	}
+	_ = zip.Close()
+	if c.Writer.Size() > -1 {
+		c.Header("Content-Length", strconv.Itoa(c.Writer.Size()))
+	}
+}
+
+type gzipWriter struct {
+	gin.ResponseWriter
+	zip *gzip.Writer
+}
+
+func (w *gzipWriter) Write(p []byte) (int, error)       { return w.zip.Write(p) }
+func (w *gzipWriter) WriteString(p string) (int, error) { return w.zip.Write([]byte(p)) }
+
+// early are the answers that leave while the handler goes on.
+var early = regexp.MustCompile("after flush|^flush|^event$|^stream$|large|many|^file|^attachment$")
+
+// TestWriter_answersAsGin compares what a client gets, and what the handler and
+// a middleware outside see, without a session and with one: left alone, changed
+// before the handler, and changed after it, when a cookie leaves all the same
+// unless the headers have left.
+func TestWriter_answersAsGin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file.bin")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456789"), 30<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after := func(c *gin.Context) { c.Next(); change(c) }
+	for _, http2 := range []bool{false, true} {
+		want, _ := answersOf(t, http2, file)
+		for when, middleware := range map[string]gin.HandlerFunc{"never": nothing, "before": change, "after": after} {
+			answers, cookies := answersOf(t, http2, file, hold(limit, nil), middleware)
+			for request, got := range answers {
+				if got != want[request] {
+					t.Errorf("%s, HTTP/2 %v, changed %s:\n got %s\nwant %s", request, http2, when, got, want[request])
+				}
+				_, name, _ := strings.Cut(request, " ")
+				if n := cookies[request]; (n != 0) != (when != "never") && (when != "after" || !early.MatchString(name)) {
+					t.Errorf("%s, HTTP/2 %v, changed %s: got %d cookies", request, http2, when, n)
+				}
+			}
+		}
+	}
+}
+
+// answersOf returns what is answered to each request, but for the cookies, and
+// how many of those there are.
+func answersOf(t *testing.T, http2 bool, file string, session ...gin.HandlerFunc) (got map[string]string, cookies map[string]int) {
+	t.Helper()
+	inside, outside := "", make(chan string, 1)
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		c.Header("X-Outer", "1")
+		c.Set("file", file)
+		c.Next()
+		outside <- describe(c.Writer)
+	})
+	r.Use(session...)
+	for i, a := range answers {
+		r.Any(fmt.Sprint("/", i), func(c *gin.Context) { a.do(c); inside = describe(c.Writer) })
+	}
+	srv := serve(t, http2, r)
+	got, cookies = map[string]string{}, map[string]int{}
+	for i, a := range answers {
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			if method == "HEAD" && a.name == "stream" || method == "POST" && a.name != "redirect" {
+				continue // a stream ends when the client goes, which has all that it gets; only a redirect looks at the rest
+			}
+			resp, body, err := fetch(t, srv, method, fmt.Sprint("/", i))
+			if resp == nil {
+				t.Fatal(err)
+			}
+			saw := <-outside
+			if http2 && method == "HEAD" {
+				saw = "anything" // the client goes when it has the headers; the rest is written to nobody, or not
+			} else if a.name != "length too short" { // of which the handler sees all
+				saw += ", inside " + inside
+			}
+			cookies[method+" "+a.name] = len(resp.Header["Set-Cookie"])
+			for _, name := range []string{"Date", "Last-Modified", "Set-Cookie"} {
+				resp.Header.Del(name)
+			}
+			got[method+" "+a.name] = fmt.Sprintf("%d, %d bytes announced, %v, %.40q… of %d, sum %x, %v, trailer %v, outside %s",
+				resp.StatusCode, resp.ContentLength, resp.Header, body, len(body), crc32.ChecksumIEEE([]byte(body)), err, resp.Trailer, saw)
+		}
+	}
+	return got, cookies
+}
+
+// TestWriter_notFound changes the session if there is no route: gin writes the
+// body after the last middleware, unless one has answered.
+func TestWriter_notFound(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler gin.HandlerFunc
+		code    int
+		body    string
+		cookies int
+		outside string
+	}{
+		{"untouched", nothing, 404, "404 page not found", 0, "status 404, size -1, written false"},
+		{"changed", change, 404, "404 page not found", 1, "status 404, size -1, written false"},
+		{"changed after next", func(c *gin.Context) { c.Next(); change(c) }, 404, "404 page not found", 1, "status 404, size -1, written false"},
+		{"json", func(c *gin.Context) { change(c); c.JSON(404, "none") }, 404, `"none"`, 1, "status 404, size 6, written true"},
+		{"abort with 404", func(c *gin.Context) { change(c); c.AbortWithStatus(404) }, 404, "", 1, "status 404, size 0, written true"},
+		{"another status", func(c *gin.Context) { change(c); c.Status(410) }, 410, "", 1, "status 410, size -1, written false"},
+		{"sees 404", func(c *gin.Context) { change(c); c.String(200, "%d", c.Writer.Status()) }, 200, "404", 1, "status 200, size 3, written true"},
+		{"fails", fail, 500, page, 0, "status 500, size 22, written true"},
+		{"fails after 404", func(c *gin.Context) { fail(c); c.JSON(404, "none") }, 500, page, 0, "status 500, size 22, written true"},
+	}
+	for _, tt := range tests {
+		var err error
+		if tt.code == 500 {
+			err = sessionerr.ErrValue
+		}
+		w := playAt("GET", "/none", hold(limit, nil), tt.handler, nothing)
+		if w.want(t, tt.name, tt.code, tt.body, tt.cookies, err); w.outside != tt.outside {
+			t.Errorf("%s: got %s outside, want %s", tt.name, w.outside, tt.outside)
+		}
+	}
+	playAt("GET", "/only", hold(limit, nil), change, nothing).want(t, "not allowed", 405, "405 method not allowed", 1, nil)
+}
+
+// TestWriter_Write_noContent: to write nothing is no error where nothing may be
+// written.
+func TestWriter_Write_noContent(t *testing.T) {
+	play(hold(limit, nil), func(c *gin.Context) {
+		c.Status(http.StatusNoContent)
+		_, err := c.Writer.Write(nil)
+		_, other := c.Writer.WriteString("")
+		if _, body := c.Writer.WriteString("x"); err != nil || other != nil || !errors.Is(body, http.ErrBodyNotAllowed) {
+			t.Errorf("got %v, %v and %v, want nil, nil and %v", err, other, body, http.ErrBodyNotAllowed)
+		}
+	})
+}
+
+// TestWriter_buffers uses them again: what one response held is in no other.
+func TestWriter_buffers(t *testing.T) {
+	for range 50 {
+		for name, handler := range map[string]gin.HandlerFunc{
+			"long":  func(c *gin.Context) { c.String(200, strings.Repeat("secret", 1000)) },
+			"panic": func(c *gin.Context) { c.String(200, "secret"); panic("x") },
+			"bad":   func(c *gin.Context) { c.String(200, "secret"); fail(c) },
+		} {
+			play(recovery(), hold(limit, nil), handler)
+			if got := play(hold(limit, nil), func(c *gin.Context) { c.String(200, "x") }).Body.String(); got != "x" {
+				t.Fatalf("after %s: got %.80q, want x", name, got)
+			}
+		}
+	}
+}
+
+// TestWriter_Flush_events: an event reaches the client before the next is sent.
+func TestWriter_Flush_events(t *testing.T) {
+	for name, send := range map[string]func(*gin.Context, string) error{
+		"flush": func(c *gin.Context, s string) error { c.SSEvent("e", s); c.Writer.Flush(); return nil },
+		"controller": func(c *gin.Context, s string) error {
+			c.SSEvent("e", s)
+			return http.NewResponseController(c.Writer).Flush()
+		},
+		"stream": func(c *gin.Context, s string) error {
+			c.Stream(func(io.Writer) bool { c.SSEvent("e", s); return false })
+			return nil
+		},
+	} {
+		goOn, errs := make(chan struct{}), make(chan []*gin.Error, 1)
+		srv := serveHandlers(t, func(c *gin.Context) { c.Next(); errs <- c.Errors }, hold(limit, nil), change, func(c *gin.Context) {
+			first := send(c, "one")
+			wait(t, "the client", goOn)
+			if err := errors.Join(first, send(c, "two")); err != nil {
+				t.Errorf("%s: got %v, want nil", name, err)
+			}
+		})
+		resp, err := srv.Client().Get(srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, len("event:e\ndata:one\n\n"))
+		if _, err := io.ReadFull(resp.Body, first); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		close(goOn)
+		rest, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if got, want := string(first)+string(rest), "event:e\ndata:one\n\nevent:e\ndata:two\n\n"; got != want || err != nil || len(resp.Cookies()) != 1 {
+			t.Errorf("%s: got %q, %v and %d cookies, want %q, nil and 1", name, got, err, len(resp.Cookies()), want)
+		}
+		if errs := <-errs; len(errs) != 0 {
+			t.Errorf("%s: got %v, want no errors", name, errs)
+		}
+	}
+}
+
+// TestWriter_lateChange: what cannot be saved any more is in c.Errors, and the
+// error handler hears of it, but writes to nobody.
+func TestWriter_lateChange(t *testing.T) {
+	leave := map[string]gin.HandlerFunc{
+		"flush":   func(c *gin.Context) { c.Writer.Flush() },
+		"much":    func(c *gin.Context) { c.String(200, "%s", strings.Repeat("x", limit)) },
+		"outside": func(c *gin.Context) { _, _ = c.MustGet("own").(gin.ResponseWriter).WriteString("x") },
+	}
+	rows := []struct {
+		name   string
+		change gin.HandlerFunc
+		want   error
+	}{
+		{"change", change, sessionerr.ErrLate},
+		{"bad value", fail, sessionerr.ErrValue},
+		{"ended", func(c *gin.Context) { of(c).fails = sessionerr.ErrEnded }, sessionerr.ErrUnknown},
+	}
+	for how, leave := range leave {
+		for _, row := range rows {
+			told := 0
+			w := play(func(c *gin.Context) { c.Set("own", c.Writer) }, hold(limit, func(c *gin.Context, err error) {
+				told++
+				if c.Errors.Last() == nil || c.Errors.Last().Err != err {
+					t.Error("the error is not in c.Errors yet")
+				}
+				writeAnything(t, c)
+			}), func(c *gin.Context) { leave(c); row.change(c) })
+			if len(w.errs) != 1 || !errors.Is(w.errs[0].Err, row.want) || told == 1 == errors.Is(row.want, sessionerr.ErrUnknown) || w.aborted {
+				t.Errorf("%s, %s: got %v, told %d times, aborted %v, want one %v", how, row.name, w.errs, told, w.aborted, row.want)
+			}
+			if w.Code != 200 || strings.Trim(w.Body.String(), "x") != "" || w.Flushed != (how == "flush") || w.Header().Get("X-Page") != "" {
+				t.Errorf("%s, %s: got %d %.80q, flushed %v, header %q: the error handler has written", how, row.name, w.Code, w.Body, w.Flushed, w.Header().Get("X-Page"))
+			}
+		}
+	}
+}
+
+// TestWriter_Finish_ended: the end of a session is no reason to replace the
+// response.
+func TestWriter_Finish_ended(t *testing.T) {
+	told := func(_ *gin.Context, err error) { t.Errorf("the error handler hears of %v", err) }
+	play(hold(limit, told), func(c *gin.Context) { c.String(200, "x"); of(c).fails = sessionerr.ErrEnded }).want(t, "ended", 200, "x", 0, sessionerr.ErrUnknown)
+}
+
+// writeAnything tries all ways to write a response that is out already.
+func writeAnything(t *testing.T, c *gin.Context) {
+	t.Helper()
+	c.Header("X-Page", "1")
+	c.JSON(http.StatusTeapot, "page")
+	for _, write := range []func() (int, error){
+		func() (int, error) { return c.Writer.WriteString("page") },
+		func() (int, error) { return c.Writer.Write([]byte("page")) },
+	} {
+		if n, err := write(); n != 4 || err != nil {
+			t.Errorf("got %d and %v, want 4 and nil", n, err)
+		}
+	}
+	c.Writer.WriteHeaderNow()
+	c.Writer.Flush()
+	if _, _, err := c.Writer.Hijack(); err == nil {
+		t.Error("Hijack: got nil, want an error")
+	}
+}
+
+// TestWriter_Unwrap reaches the connection.
+func TestWriter_Unwrap(t *testing.T) {
+	past := time.Now().Add(-time.Hour)
+	endless, sender := io.Pipe()
+	defer sender.Close()
+	tests := []struct {
+		name   string
+		fn     func(*gin.Context, *http.ResponseController) error
+		body   io.Reader
+		broken bool
+	}{
+		{"flush", func(_ *gin.Context, rc *http.ResponseController) error { return rc.Flush() }, nil, false},
+		{"write deadline", func(_ *gin.Context, rc *http.ResponseController) error { return rc.SetWriteDeadline(past) }, nil, true},
+		{"full duplex", func(_ *gin.Context, rc *http.ResponseController) error { return rc.EnableFullDuplex() }, nil, false},
+		{"read deadline", func(c *gin.Context, rc *http.ResponseController) error {
+			err := rc.SetReadDeadline(past)
+			if _, read := io.ReadAll(c.Request.Body); !errors.Is(read, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("reading after the deadline: %w", read)
+			}
+			return err
+		}, endless, false},
+	}
+	for _, tt := range tests {
+		srv := serveHandlers(t, hold(limit, nil), change, func(c *gin.Context) {
+			if err := tt.fn(c, http.NewResponseController(c.Writer)); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			c.String(200, "x")
+		})
+		resp, err := srv.Client().Post(srv.URL, "text/plain", tt.body)
+		if broken := err != nil; broken != tt.broken {
+			t.Errorf("%s: got %v, want a broken connection: %v", tt.name, err, tt.broken)
+		}
+		if err == nil {
+			if _ = resp.Body.Close(); len(resp.Cookies()) != 1 {
+				t.Errorf("%s: got %d cookies, want 1", tt.name, len(resp.Cookies()))
+			}
+		}
+	}
+}
+
+// takeOver answers on the bare connection.
+func takeOver(c *gin.Context) {
+	conn, rw, err := http.NewResponseController(c.Writer).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = rw.WriteString("HTTP/1.1 299 Ours\r\nContent-Length: 2\r\n")
+	_ = http.Header{"Set-Cookie": c.Writer.Header()["Set-Cookie"]}.Write(rw)
+	_, _ = rw.WriteString("\r\nhi")
+	_ = rw.Flush()
+}
+
+func TestWriter_Hijack(t *testing.T) {
+	const refused = "500 Internal Server Error " + page
+	tests := []struct {
+		name    string
+		handler gin.HandlerFunc
+		want    string
+		cookies int
+		err     error // in c.Errors
+	}{
+		{"untouched", takeOver, "299 Ours hi", 0, nil},
+		{"changed before", func(c *gin.Context) { change(c); takeOver(c) }, "299 Ours hi", 1, nil},
+		{"changed after", func(c *gin.Context) { takeOver(c); change(c) }, "299 Ours hi", 0, sessionerr.ErrLate},
+		{"ended", func(c *gin.Context) { of(c).fails = sessionerr.ErrEnded; takeOver(c) }, "299 Ours hi", 0, sessionerr.ErrUnknown},
+		{"bad value", func(c *gin.Context) { fail(c); takeOver(c) }, refused, 0, sessionerr.ErrValue},
+		{"bad value after a body", func(c *gin.Context) { c.String(200, "x"); fail(c); takeOver(c) }, refused, 0, sessionerr.ErrValue},
+	}
+	for _, tt := range tests {
+		errs := make(chan []*gin.Error, 1)
+		srv := serveHandlers(t, func(c *gin.Context) { c.Next(); errs <- c.Errors }, hold(limit, nil), tt.handler)
+		resp, body, err := fetch(t, srv, "GET", "/")
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got := resp.Status + " " + body; got != tt.want || len(resp.Cookies()) != tt.cookies {
+			t.Errorf("%s: got %q with %d cookies, want %q with %d", tt.name, got, len(resp.Cookies()), tt.want, tt.cookies)
+		}
+		if errs := <-errs; tt.err == nil && len(errs) != 0 || tt.err != nil && (len(errs) != 1 || !errors.Is(errs[0].Err, tt.err)) {
+			t.Errorf("%s: got %v, want %v", tt.name, errs, tt.err)
+		}
+	}
+}
+
+// pushing is a writer of HTTP/2.
+type pushing struct {
+	*httptest.ResponseRecorder
+	pushed string
+	gone   chan bool
+}
+
+func (p *pushing) CloseNotify() <-chan bool                      { return p.gone }
+func (p *pushing) Push(target string, _ *http.PushOptions) error { p.pushed = target; return nil }
+
+func TestWriter_passesOn(t *testing.T) {
+	play(hold(limit, nil), func(c *gin.Context) {
+		if p := c.Writer.Pusher(); p != nil {
+			t.Errorf("Pusher: got %v, want nil", p)
+		}
+	})
+	r, w := gin.New(), &pushing{httptest.NewRecorder(), "", make(chan bool)}
+	r.GET("/", hold(limit, nil), func(c *gin.Context) {
+		if got := c.Writer.CloseNotify(); got != w.gone {
+			t.Errorf("CloseNotify: got %v, want the connection's", got)
+		}
+		_ = c.Writer.Pusher().Push("/a.css", nil)
+	})
+	if r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)); w.pushed != "/a.css" {
+		t.Errorf("Push: got %q, want /a.css", w.pushed)
+	}
+}
+
+// TestWriter_trailersThatAreNone: trailers that an upstream's header declares
+// take no header of ours away.
+func TestWriter_trailersThatAreNone(t *testing.T) {
+	for _, names := range []string{"Set-Cookie", "vary, cache-control", "Content-Type"} {
+		h := play(hold(limit, nil), change, func(c *gin.Context) {
+			c.Header("Trailer", names)
+			c.Header("Vary", "Cookie")
+			c.Header("Cache-Control", "no-store")
+			c.Data(http.StatusOK, "application/x-odd", []byte("hello"))
+		}).Result().Header
+		if len(h["Set-Cookie"]) != 1 || h.Get("Vary") != "Cookie" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/x-odd" {
+			t.Errorf("Trailer: %s: got the headers %v, want all that are none", names, h)
+		}
+	}
+}
+
+// TestWriter_Leave_panic: a panic saves nothing, and nothing of the handler's
+// response leaves.
+func TestWriter_Leave_panic(t *testing.T) {
+	tests := []struct {
+		name  string
+		fn    gin.HandlerFunc
+		value any
+		want  string // code, body and headers
+	}{
+		{"at once", nothing, "x", "500  map[X-Outer:[1]]"},
+		{"after a change", change, "x", "500  map[X-Outer:[1]]"},
+		{"after a bad change", fail, "x", "500  map[X-Outer:[1]]"},
+		{"after a body", func(c *gin.Context) { change(c); c.String(200, "half") }, "x", "500  map[X-Outer:[1]]"},
+		{"after a status", func(c *gin.Context) { change(c); c.Status(204) }, "x", "500  map[X-Outer:[1]]"},
+		{"after headers", func(c *gin.Context) { change(c); c.Writer.WriteHeaderNow() }, "x", "500  map[X-Outer:[1]]"},
+		{"abort after a body", func(c *gin.Context) { c.String(200, "half") }, http.ErrAbortHandler, "500  map[X-Outer:[1]]"},
+		{"after a save", func(c *gin.Context) { of(c).saved = true }, "x", "500  map[Set-Cookie:[" + line + "] X-Outer:[1]]"},
+		{"after a flush", func(c *gin.Context) { c.Writer.WriteString("half"); c.Writer.Flush(); change(c) }, "x", "200 half map[X-Handler:[1] X-Outer:[2]]"},
+	}
+	for _, tt := range tests {
+		outer := func(c *gin.Context) { c.Header("X-Outer", "1"); c.Next() }
+		told := func(_ *gin.Context, err error) { t.Errorf("%s: the error handler hears of %v", tt.name, err) }
+		w := play(recovery(), outer, hold(limit, told), func(c *gin.Context) {
+			c.Header("X-Handler", "1")
+			c.Header("X-Outer", "2")
+			tt.fn(c)
+			panic(tt.value)
+		})
+		h := w.Result().Header
+		h.Del("Content-Type")
+		if got := fmt.Sprint(w.Code, " ", w.Body, " ", h); got != tt.want || len(w.errs) != 0 && tt.value == "x" || !w.own {
+			t.Errorf("%s: got %s, %v, gin's writer back %v, want %s, no errors, true", tt.name, got, w.errs, w.own, tt.want)
+		}
+	}
+}
+
+// TestWriter_Leave_panicOutside: a recovery outside has the last word where
+// nothing was begun, and a connection breaks where there is none.
+func TestWriter_Leave_panicOutside(t *testing.T) {
+	play(func(c *gin.Context) {
+		defer func() { _ = recover(); c.Abort(); _, _ = c.Writer.WriteString("fallback") }()
+		c.Next()
+	}, hold(limit, nil), func(*gin.Context) { panic("a bug") }).want(t, "recovered", 200, "fallback", 0, nil)
+	srv := serveHandlers(t, hold(limit, nil), func(c *gin.Context) { change(c); c.String(200, "half"); panic(http.ErrAbortHandler) })
+	if resp, _, err := fetch(t, srv, "GET", "/"); resp != nil {
+		t.Errorf("got %v and %v, want a broken connection", resp.Status, err)
+	}
+}
+
+// TestWriter_Leave_recovered: a Recovery inside has answered, so the handler has
+// returned.
+func TestWriter_Leave_recovered(t *testing.T) {
+	play(hold(limit, nil), recovery(), func(c *gin.Context) { change(c); panic("x") }).want(t, "inside", 500, "", 1, nil)
+}
+
+func TestWriter_Leave_goexit(t *testing.T) {
+	got := make(chan *seen)
+	go func() {
+		w := &seen{}
+		defer func() { got <- w }()
+		r := gin.New()
+		w.ResponseRecorder = httptest.NewRecorder()
+		r.Use(func(c *gin.Context) { own := c.Writer; defer func() { w.own = c.Writer == own }(); c.Next() }, hold(limit, nil))
+		r.GET("/", func(c *gin.Context) { change(c); c.String(200, "half"); runtime.Goexit() })
+		r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	}()
+	if w := <-got; w.Body.Len() != 0 || len(w.Header()["Set-Cookie"]) != 0 || !w.own {
+		t.Errorf("got %q with the headers %v, gin's writer back %v, want nothing, true", w.Body, w.Header(), w.own)
+	}
+}
+
+// upper writes in capitals.
+type upper struct{ gin.ResponseWriter }
+
+func (u *upper) Write(p []byte) (int, error)       { return u.ResponseWriter.Write(bytes.ToUpper(p)) }
+func (u *upper) WriteString(s string) (int, error) { return u.Write([]byte(s)) }
+
+func capitals(c *gin.Context) { c.Writer = &upper{c.Writer}; c.Next() }
+
+// TestWriter_Leave_wrapped: a middleware inside may leave its own writer in the
+// context, as gzip does. Gin's body of 404 goes through it, but no error page.
+func TestWriter_Leave_wrapped(t *testing.T) {
+	custom := gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) { c.String(500, "panic") })
+	tests := []struct {
+		path    string
+		handler gin.HandlerFunc
+		code    int
+		body    string
+		cookies int
+		err     error
+	}{
+		{"/none", nothing, 404, "404 PAGE NOT FOUND", 0, nil},
+		{"/", func(c *gin.Context) { change(c); c.String(200, "x") }, 200, "X", 1, nil},
+		{"/", func(c *gin.Context) { fail(c); c.String(200, "x") }, 500, page, 0, sessionerr.ErrValue},
+		{"/", func(c *gin.Context) { change(c); c.String(200, "x"); panic("x") }, 500, "panic", 0, nil},
+	}
+	for _, tt := range tests {
+		playAt("GET", tt.path, custom, hold(limit, nil), capitals, tt.handler).want(t, tt.path, tt.code, tt.body, tt.cookies, tt.err)
+	}
+}
+
+// TestWriter_Leave_answeredOutside: a middleware outside that answers where
+// nobody has finds a writer that works, also if it is one that was left inside.
+func TestWriter_Leave_answeredOutside(t *testing.T) {
+	answers := map[string]gin.HandlerFunc{
+		"tea": func(c *gin.Context) { c.String(418, "tea") },
+		"":    func(c *gin.Context) { c.AbortWithStatus(418) },
+	}
+	for body, answer := range answers {
+		for _, inside := range []gin.HandlerFunc{nothing, capitals} {
+			w := play(func(c *gin.Context) { c.Next(); answer(c) }, hold(limit, nil), inside, change)
+			if want := fmt.Sprintf("status 418, size %d, written true", len(body)); w.outside != want || w.Code != 418 || !strings.EqualFold(w.Body.String(), body) || w.cookies() != 1 {
+				t.Errorf("got %s, %d %q with %d cookies, want %s, 418 %q with 1", w.outside, w.Code, w.Body, w.cookies(), want, body)
+			}
+		}
+	}
+}
+
+// TestWriter_WriteHeader_outside: a writer outside (gzip) takes a status that it
+// is told for the handler's.
+func TestWriter_WriteHeader_outside(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler gin.HandlerFunc
+		want    string
+	}{
+		{"empty", nothing, "0"},
+		{"body", func(c *gin.Context) { _, _ = c.Writer.WriteString("x") }, "0"},
+		{"set", func(c *gin.Context) { c.Status(204) }, "204"},
+	}
+	for _, tt := range tests {
+		if got := play(buffering, hold(limit, nil), tt.handler).Header().Get("X-Told"); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestWriter_Enter_begunOutside: what a middleware outside has written shows
+// inside, and a cookie is too late.
+func TestWriter_Enter_begunOutside(t *testing.T) {
+	w := play(func(c *gin.Context) { _, _ = c.Writer.WriteString("outside") }, hold(limit, nil), func(c *gin.Context) {
+		if got, want := describe(c.Writer), "status 200, size 7, written true"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		_, _ = c.Writer.WriteString(" inside")
+		change(c)
+	})
+	w.want(t, "begun outside", 200, "outside inside", 0, sessionerr.ErrLate)
+}
+
+// TestWriter_twoSessions: a session outside that holds the response back lets go
+// of it when the one inside does, and what it holds has not left.
+func TestWriter_twoSessions(t *testing.T) {
+	both := func(c *gin.Context) { change(c); of(c).outer.changed = true }
+	between := func(c *gin.Context) {
+		_, _ = c.Writer.WriteString("<html>")
+		c.Writer = &struct{ gin.ResponseWriter }{c.Writer}
+		c.Next()
+	}
+	tests := []struct {
+		name     string
+		handlers []gin.HandlerFunc
+		code     int
+		body     string
+		cookies  int
+	}{
+		{"flush", []gin.HandlerFunc{both, func(c *gin.Context) { c.String(202, "a"); c.Writer.Flush(); c.String(202, "b") }}, 202, "ab", 2},
+		{"written outside", []gin.HandlerFunc{both}, 200, "<html>", 2},
+		{"fails inside", []gin.HandlerFunc{fail}, 500, "<html>" + page, 0},
+	}
+	for _, tt := range tests {
+		handlers := []gin.HandlerFunc{hold(limit, nil), between, hold(limit, nil)}
+		if tt.name == "flush" {
+			handlers[1] = nothing
+		}
+		w := play(append(handlers, tt.handlers...)...)
+		if w.Code != tt.code || w.Body.String() != tt.body || w.cookies() != tt.cookies || w.Flushed != (tt.name == "flush") {
+			t.Errorf("%s: got %d %q with %d cookies, flushed %v, want %d %q with %d", tt.name, w.Code, w.Body, w.cookies(), w.Flushed, tt.code, tt.body, tt.cookies)
+		}
+	}
+	srv := serveHandlers(t, hold(limit, nil), hold(limit, nil), takeOver)
+	if resp, _, err := fetch(t, srv, "GET", "/"); err != nil || resp.StatusCode != 299 {
+		t.Errorf("hijack: got %v and %v, want the handler's 299", resp, err)
+	}
+}
+
+// TestWithResponseBuffer sets a key after a body: it is kept while the body is
+// held back, and late once it has left.
+func TestWithResponseBuffer(t *testing.T) {
+	buffer := func(sizes ...int) (opts []ginsession.Option) {
+		for _, size := range sizes {
+			opts = append(opts, ginsession.WithResponseBuffer(size))
+		}
+		return opts
+	}
+	rows := []struct {
+		name string
+		opts []ginsession.Option
+		body int // bytes
+		late bool
+	}{
+		{"default, one byte less than 256 KiB", nil, 256<<10 - 1, false},
+		{"default, 256 KiB", nil, 256 << 10, true},
+		{"1000, 999", buffer(1000), 999, false},
+		{"1000, 1000", buffer(1000), 1000, true},
+		{"1000, much more", buffer(1000), 5000, true},
+		{"1 MiB, 900 KiB", buffer(1 << 20), 900 << 10, false},
+		{"0, none", buffer(0), 0, false},
+		{"0, 1", buffer(0), 1, true},
+		{"the last one wins", buffer(0, 10), 5, false},
+	}
+	for _, row := range rows {
+		for _, chunk := range []int{1 << 30, 500} {
+			a := apptest.New(t, row.opts...)
+			b := apptest.NewBrowser(a)
+			w := a.Play(b, func(c *gin.Context) {
+				for left := row.body; left > 0; left -= min(left, chunk) {
+					if text := strings.Repeat("x", min(left, chunk)); left%1000 < 500 {
+						_, _ = c.Writer.WriteString(text)
+					} else {
+						_, _ = c.Writer.Write([]byte(text))
+					}
+				}
+				if got := max(c.Writer.Size(), 0); got != row.body {
+					t.Errorf("%s: got size %d, want %d", row.name, got, row.body)
+				}
+				ginsession.From(c).Set("a", "1")
+			})
+			late := len(w.Errors) == 1 && errors.Is(w.Errors[0], ginsession.ErrLate)
+			kept := slices.Contains(b.Get("/?do=keys").Lines(), "a=1")
+			if late != row.late || kept == late || !late && w.Errors != nil || w.Body.Len() != row.body {
+				t.Errorf("%s: got %d bytes, %v, kept %v, want %d and ErrLate: %v", row.name, w.Body.Len(), w.Errors, kept, row.body, row.late)
+			}
+		}
+	}
+	var mistake *ginsession.ConfigError
+	if _, err := ginsession.New(apptest.Secret, buffer(-1)...); !errors.As(err, &mistake) || mistake.Option != "WithResponseBuffer" {
+		t.Errorf("-1: got %v, want a *ConfigError of WithResponseBuffer", err)
+	}
+}

@@ -1,0 +1,3 @@
+// Package bridge tests gincontrib together with other people's middleware and
+// stores.
+package bridge
