@@ -280,7 +280,7 @@ func TestTxn_migration_ended(t *testing.T) {
 	m.Get("/?do=keys")
 	slow := m.Clone()
 	m.Get("/?do=destroy")
-	m.Browser = slow.Browser
+	m.Visitor = slow
 	m.bring(apptest.SignFlask(flaskSecret, `{"a":1}`, time.Now()))
 	m.Visit(func(s *ginsession.Session) {
 		if !errors.Is(s.Rejected(), ginsession.ErrUnknown) || s.Len() != 0 {
