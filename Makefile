@@ -11,13 +11,13 @@ each = @set -e; for m in $(MODULES); do echo "==> $$m: $(1)"; (cd $$m && $(1)); 
 .PHONY: test setup vet unit cover lint vuln cross fuzz soak mutants bench tidy
 
 test: setup vet unit
-	@scripts/mincover $(MINCOVER) cover.out ginsession
-	@scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
-	@scripts/mincover $(MINCOVER) gincontrib/cover.out gincontrib
-	@scripts/mincover $(MINCOVER) sqlstore/cover.out sqlstore
+	@.ci/scripts/mincover $(MINCOVER) cover.out ginsession
+	@.ci/scripts/mincover $(MINCOVER) redisstore/cover.out redisstore
+	@.ci/scripts/mincover $(MINCOVER) gincontrib/cover.out gincontrib
+	@.ci/scripts/mincover $(MINCOVER) sqlstore/cover.out sqlstore
 
 setup:
-	@scripts/setup
+	@.ci/scripts/setup
 
 vet:
 	@echo "==> gofmt -l ."; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on: $$files"; exit 1; }
@@ -43,7 +43,7 @@ cross:
 	$(call each,CGO_ENABLED=0 GOOS=darwin go vet -tags soak ./...)
 
 fuzz:
-	@scripts/fuzz $(FUZZTIME)
+	@.ci/scripts/fuzz $(FUZZTIME)
 
 soak:
 	go test -tags soak -run Soak -v -timeout 60m ./internal/explorer # race detector: make test
@@ -53,10 +53,10 @@ soak:
 
 # Does the explorer notice a broken commit? It takes about four minutes.
 mutants:
-	@scripts/mutants
+	@.ci/scripts/mutants
 
 bench: # ten minutes, on a machine that does little else
-	@scripts/bench
+	@.ci/scripts/bench
 
 tidy:
 	$(call each,go mod tidy)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -19,6 +18,11 @@ import (
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/memstore"
+)
+
+const (
+	secret      = "a secret of the tests, 32 bytes or more"
+	otherSecret = "another secret, also of 32 bytes or more"
 )
 
 // sessionKinds are where a session can live. A record on a server needs a cookie
@@ -581,7 +585,7 @@ func setStandard(s *ginsession.Session) {
 }
 
 // TestAllocations counts what requests allocate that do something to a standard
-// session: with a cookie, and with a store in memory, which allocates too. Times
+// session and write a page: with a cookie, and with a store in memory, which allocates too. Times
 // are for make bench; these numbers are exact.
 func TestAllocations(t *testing.T) {
 	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
@@ -648,7 +652,10 @@ func allocations(t *testing.T, do []func(*ginsession.Session), fresh bool, opts 
 	}
 	for i, do := range do {
 		path := "/" + strconv.Itoa(i)
-		r.GET(path, func(c *gin.Context) { do(ginsession.From(c)) })
+		r.GET(path, func(c *gin.Context) {
+			do(ginsession.From(c))
+			_, _ = c.Writer.WriteString("<!doctype html><title>Settings</title><p>A page of the app.")
+		})
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 		request.Header["Cookie"] = cookie
 		requests = append(requests, request)
@@ -680,20 +687,10 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// newSessions returns what [ginsession.New] returns, or ends the test.
-func newSessions(t testing.TB, opts ...ginsession.Option) gin.HandlerFunc {
+// wantOneError fails unless errs is one error that is want.
+func wantOneError(t testing.TB, where string, errs []error, want error) {
 	t.Helper()
-	return mustNew(t, secret, opts...)
-}
-
-// set changes the session in a way that needs a Set-Cookie.
-func set(c *gin.Context) { ginsession.From(c).Set("user", "ann") }
-
-func readText(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
+	if len(errs) != 1 || !errors.Is(errs[0], want) {
+		t.Errorf("%s: got %v, want one: %v", where, errs, want)
 	}
-	return string(data)
 }

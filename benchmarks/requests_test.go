@@ -150,7 +150,7 @@ function request() n = n %% #requests + 1; return requests[n] end
 // sends requests over 32 connections for two seconds.
 func BenchmarkServer(b *testing.B) {
 	if _, err := exec.LookPath("wrk"); err != nil {
-		b.Skip("wrk is missing: scripts/bench installs it")
+		b.Skip("wrk is missing: .ci/scripts/bench installs it")
 	}
 	b.Run(bare.String()+"/do=untouched", func(b *testing.B) { serve(b, bare.open(""), newOurs(), "untouched") })
 	for _, v := range append(choose("ginsession", "cookie", "Memcached", "Redis"), choose("gin-contrib")...) {

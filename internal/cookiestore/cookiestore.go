@@ -158,7 +158,7 @@ func (k *Sealed) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
 	for {
 		r.At = txn.Locator{ID: w.At.ID}
 		next, err := k.seal(r, now)
-		if err != nil || k.memory.replace(id, base, next, now) {
+		if err != nil || k.memory.replace(id, base, &next, now) {
 			return err
 		}
 		newest, known := k.memory.find(id, base, now)
@@ -185,7 +185,7 @@ func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 			return err
 		}
 		tombstone := version{successor: word(r.At.ID), ended: true}
-		if k.memory.replace(id, base, tombstone, now) {
+		if k.memory.replace(id, base, &tombstone, now) {
 			return nil
 		}
 		newest, known := k.memory.find(id, base, now)
@@ -193,7 +193,8 @@ func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 		case !known: // forgotten this moment
 		case newest.ended: // this renewal starts from what the request did itself
 			*r = txn.Result{}
-			if err := w.Rebase(k.policy.Fresh(), r); err != nil || r.Content.Empty() {
+			fresh := k.policy.Fresh()
+			if err := w.Rebase(&fresh, r); err != nil || r.Content.Empty() {
 				return err
 			}
 			return k.Create(ctx, w, r)

@@ -78,7 +78,7 @@ func (m *memory) find(id, number uint64, now time.Time) (newest version, known b
 // no longer the newest, replace does nothing and returns false. If it is not, it
 // comes from another process: then next takes in nothing else, and it is not
 // remembered if the session has ended here.
-func (m *memory) replace(id, base uint64, next version, now time.Time) bool {
+func (m *memory) replace(id, base uint64, next *version, now time.Time) bool {
 	if m == nil {
 		return true
 	}
@@ -116,7 +116,7 @@ func (m *memory) end(id, number uint64, now time.Time) (successor uint64) {
 	if !tombstone.includes(number) {
 		tombstone.take(number, m.limit)
 	}
-	s.put(id, tombstone, m.limit, now)
+	s.put(id, &tombstone, m.limit, now)
 	return before.successor
 }
 
@@ -146,7 +146,7 @@ func (s *shard) get(id uint64) (v version, ok bool) {
 
 // put remembers a version. One that is larger than a generation may be is
 // forgotten, with what was known of its session.
-func (s *shard) put(id uint64, v version, limit int, now time.Time) {
+func (s *shard) put(id uint64, v *version, limit int, now time.Time) {
 	if before, ok := s.young[id]; ok {
 		s.bytes -= before.size()
 	}
@@ -159,7 +159,7 @@ func (s *shard) put(id uint64, v version, limit int, now time.Time) {
 	if s.bytes+size > limit {
 		s.rotate(now)
 	}
-	s.young[id] = v
+	s.young[id] = *v
 	s.bytes += size
 }
 
@@ -198,7 +198,7 @@ func (v *version) rebase(w *txn.Work, r *txn.Result) error {
 	if err != nil {
 		return err
 	}
-	return w.Rebase(content, r)
+	return w.Rebase(&content, r)
 }
 
 // send fills in a result that sends this version to the browser.

@@ -14,8 +14,8 @@ const session = 7 // an id
 
 func named(number uint64) string { return string(binary.LittleEndian.AppendUint64(nil, number)) }
 
-func live(number uint64) version {
-	return version{line: "line", content: "content", note: named(number)}
+func live(number uint64) *version {
+	return &version{line: "line", content: "content", note: named(number)}
 }
 
 // TestMemory_replace commits versions one after the other and then looks for one
@@ -23,10 +23,10 @@ func live(number uint64) version {
 func TestMemory_replace(t *testing.T) {
 	type commit struct {
 		base uint64
-		next version
+		next *version
 		want bool
 	}
-	tombstone := version{successor: 9, ended: true}
+	tombstone := func() *version { return &version{successor: 9, ended: true} }
 	for _, row := range []struct {
 		name    string
 		commits []commit
@@ -42,12 +42,12 @@ func TestMemory_replace(t *testing.T) {
 		{"a sister replays", []commit{{1, live(2), true}, {1, live(3), false}, {2, live(4), true}}, 1, named(4)},
 		{"another process wins", []commit{{1, live(2), true}, {5, live(6), true}}, 5, named(6)},
 		{"another process has taken in nothing", []commit{{1, live(2), true}, {5, live(6), true}}, 1, "unknown"},
-		{"a renewal", []commit{{1, live(2), true}, {2, tombstone, true}}, 1, ""},
-		{"a renewal of an older version", []commit{{1, live(2), true}, {1, tombstone, false}}, 1, named(2)},
-		{"a renewal of what came", []commit{{1, tombstone, true}}, 1, ""},
-		{"a change after it", []commit{{1, tombstone, true}, {1, live(2), false}}, 1, ""},
-		{"a change after it by another process", []commit{{1, tombstone, true}, {5, live(6), true}}, 5, "unknown"},
-		{"a renewal by another process ends all", []commit{{1, live(2), true}, {5, tombstone, true}}, 2, ""},
+		{"a renewal", []commit{{1, live(2), true}, {2, tombstone(), true}}, 1, ""},
+		{"a renewal of an older version", []commit{{1, live(2), true}, {1, tombstone(), false}}, 1, named(2)},
+		{"a renewal of what came", []commit{{1, tombstone(), true}}, 1, ""},
+		{"a change after it", []commit{{1, tombstone(), true}, {1, live(2), false}}, 1, ""},
+		{"a change after it by another process", []commit{{1, tombstone(), true}, {5, live(6), true}}, 5, "unknown"},
+		{"a renewal by another process ends all", []commit{{1, live(2), true}, {5, tombstone(), true}}, 2, ""},
 	} {
 		m, now := newMemory(1<<20), time.Now()
 		for i, c := range row.commits {
@@ -77,7 +77,7 @@ func TestMemory_end(t *testing.T) {
 			t.Errorf("version %d: got known %v, ended %v, want known and ended %v", number, known, got.ended, want)
 		}
 	}
-	m.replace(8, 1, version{successor: session, ended: true}, now)
+	m.replace(8, 1, &version{successor: session, ended: true}, now)
 	if got := m.end(8, 1, now); got != session {
 		t.Errorf("end of a renewed session: got the successor %d, want %d", got, session)
 	}
@@ -114,14 +114,14 @@ func TestMemory_bound(t *testing.T) {
 		name string
 		id   func(i uint64) uint64
 	}{
-		{"sessions", func(uint64) uint64 { return rand.Uint64() }}, //nolint:gosec // ids of a test
+		{"sessions", func(uint64) uint64 { return rand.Uint64() }},
 		{"versions", func(uint64) uint64 { return session }},
 	} {
 		before := heap()
 		m, now := newMemory(limit), time.Now()
 		for i := range uint64(100_000) {
 			text := strings.Repeat("x", size) + fmt.Sprint(i)
-			m.replace(row.id(i), i+1, version{line: text[:300], content: text[300:], note: named(i + 2)}, now)
+			m.replace(row.id(i), i+1, &version{line: text[:300], content: text[300:], note: named(i + 2)}, now)
 			now = now.Add(time.Microsecond)
 		}
 		if got := heap() - before; got > limit*5/4 {
@@ -138,5 +138,5 @@ func heap() int {
 	runtime.GC()
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
-	return int(s.HeapAlloc) //nolint:gosec // fits
+	return int(s.HeapAlloc)
 }

@@ -66,7 +66,8 @@ func (v *Storage) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
 	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
 		*r = txn.Result{}
-		if err := w.Rebase(v.policy.Fresh(), r); err != nil || r.Content.Empty() {
+		fresh := v.policy.Fresh()
+		if err := w.Rebase(&fresh, r); err != nil || r.Content.Empty() {
 			return err
 		}
 		return v.Create(ctx, w, r)
@@ -194,7 +195,7 @@ func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *t
 	if err != nil {
 		return err
 	}
-	return w.Rebase(newest.Content, r)
+	return w.Rebase(&newest.Content, r)
 }
 
 // tell completes a result by the cookie that leads to it.

@@ -29,7 +29,7 @@ func (p *errorPage) begin() {
 	p.begun = true
 	p.ResponseWriter.WriteHeader(p.status)
 	if p.held != nil && p.held.stage == written {
-		p.held.status = int32(p.status) //nolint:gosec // three digits
+		p.held.status = int32(p.status)
 	}
 }
 

@@ -391,7 +391,7 @@ func (w *Writer) WriteHeader(code int) {
 	case w.stage == passing:
 		w.ResponseWriter.WriteHeader(code)
 	case w.stage == holding && code > 0:
-		w.status = int32(code) //nolint:gosec // three digits
+		w.status = int32(code)
 	}
 }
 

@@ -304,16 +304,16 @@ func MaxAge(c *codec.Container, end time.Time) time.Duration {
 	return max(time.Until(end), time.Second)
 }
 
-// Rebase makes the content of a result that of a newer one, with the changes of
-// the request. A renewal keeps its time.
-func (w *Work) Rebase(newer codec.Container, r *Result) error {
-	if err := w.Journal.Replay(&newer, &w.Content); err != nil {
+// Rebase makes the content of a result that of a newer one, to which it applies
+// the changes of the request. A renewal keeps its time.
+func (w *Work) Rebase(newer *codec.Container, r *Result) error {
+	if err := w.Journal.Replay(newer, &w.Content); err != nil {
 		return err
 	}
 	if w.Intent == Renew {
 		newer.Created = w.Content.Created
 	}
-	r.Content, r.Dropped = newer, 0
+	r.Content, r.Dropped = *newer, 0
 	return nil
 }
 

@@ -52,7 +52,7 @@ var mutants = []mutant{
 	}
 `},
 	{"a new record stays although its tombstone failed", commit, `_ = v.store.Delete(ctx, r.At.Name) // nobody`, `_ = ctx // nobody`},
-	{"Renew of an ended session keeps its content", commit, `w.Rebase(v.policy.Fresh(), r)`, `w.Rebase(w.Content, r)`},
+	{"Renew of an ended session keeps its content", commit, `fresh := v.policy.Fresh()`, `fresh := w.Content`},
 
 	// Destroy.
 	{"Destroy leaves no tombstone", commit, `func() error { return v.bury(ctx, &at, "") }`, `func() error { return nil }`},
@@ -78,10 +78,10 @@ var mutants = []mutant{
 	{"a request's own tombstone counts as another's", commit, `case lookErr == nil && bytes.Equal(there.Data, data):`, `case lookErr == nil && bytes.Equal(there.Data, nil):`},
 
 	// Changes.
-	{"the changes are replayed twice", work, `	if err := w.Journal.Replay(&newer, &w.Content); err != nil {`, `	_ = w.Journal.Replay(&newer, &w.Content)
-	if err := w.Journal.Replay(&newer, &w.Content); err != nil {`},
-	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = newer, 0`, `r.Dropped = 0`},
-	{"a conflict saves what others saved", work, `	if err := w.Journal.Replay(&newer, &w.Content); err != nil {`, `	if err := error(nil); err != nil {`},
+	{"the changes are replayed twice", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	_ = w.Journal.Replay(newer, &w.Content)
+	if err := w.Journal.Replay(newer, &w.Content); err != nil {`},
+	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = *newer, 0`, `r.Dropped = 0`},
+	{"a conflict saves what others saved", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	if err := error(nil); err != nil {`},
 	{"a conflict counts as success", contend, `		if !superseded(err) {`, `		if superseded(err) {
 			return nil
 		}
@@ -143,16 +143,16 @@ var mutants = []mutant{
 	{"dropped changes stay in the session", txn, `Work{Image: Image{Content: t.config.Fresh()}, Others`, `Work{Image: Image{Content: t.work.Content}, Others`},
 
 	// Sessions in cookies.
-	{"a cookie's conflict counts as success", sealed, `if err != nil || k.memory.replace(id, base, next, now) {`, `if k.memory.replace(id, base, next, now); true {`},
+	{"a cookie's conflict counts as success", sealed, `if err != nil || k.memory.replace(id, base, &next, now) {`, `if k.memory.replace(id, base, &next, now); true {`},
 	{"an older cookie is the session", sealed, `case known && newest.note != into.At.Note:`, `case false:`},
 	{"the browser does not get the newest version of a cookie", load, `t.begin()`, `t.begin()
 		t.work.At.Told = ToldNothing`},
 	{"an ended cookie is the session", sealed, `case known && newest.ended:
 		into`, `case false:
 		into`},
-	{"a cookie's Renew leaves no tombstone", sealed, `if k.memory.replace(id, base, tombstone, now) {`, `if tombstone.ended {`},
+	{"a cookie's Renew leaves no tombstone", sealed, `if k.memory.replace(id, base, &tombstone, now) {`, `if tombstone.ended {`},
 	{"a cookie's Renew names no successor", sealed, `version{successor: word(r.At.ID), ended: true}`, `version{ended: true}`},
-	{"a cookie's log-out leaves no tombstone", memory, `	s.put(id, tombstone, m.limit, now)
+	{"a cookie's log-out leaves no tombstone", memory, `	s.put(id, &tombstone, m.limit, now)
 `, ``},
 	{"a log-out forgets the first cookie of a successor", sealed, `number = id // of`, `number = 0 // of`},
 	{"a cookie's tombstone ends only the newest version", memory, `tombstone := version{taken: before.taken, successor`, `tombstone := version{successor`},
