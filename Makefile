@@ -51,7 +51,7 @@ soak:
 	cd redisstore && go test -race -tags soak -run Soak -v -timeout 60m .
 	cd sqlstore && go test -tags soak -run Soak -v -timeout 60m . # with the race detector, too slow for its limits
 
-# Does the explorer notice a broken commit? It takes about four minutes.
+# Does the explorer notice a broken commit? It takes about six minutes.
 mutants:
 	@.ci/scripts/mutants
 

@@ -23,8 +23,8 @@ func WithName(name string) Option { return func(c *config) { c.Name, c.named = n
 // If a path or a domain is added under a name that is in use, browsers keep the
 // old cookie beside the new one and send both. Of those that are accepted, the
 // session that began last wins; in a cookie, the one that was written last. At
-// most 8 are read. When several came, a change or a log-out also expires the cookies without the
-// domain and those of the path "/", and on a server store a log-out ends the
+// most 8 are loaded. If several came, a change or a log-out also expires the
+// cookies without the domain and those of the path "/", and a log-out ends the
 // sessions of all.
 func WithPath(path string) Option { return func(c *config) { c.Path = path } }
 

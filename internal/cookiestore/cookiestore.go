@@ -140,7 +140,7 @@ func cutHead(plaintext string) (id string, age time.Duration, container string, 
 // Create implements [txn.Storage]. A first version needs no memory: it has taken
 // in no other.
 func (k *Sealed) Create(_ context.Context, _ *txn.Work, r *txn.Result) error {
-	_, err := k.seal(r, time.Now())
+	_, err := k.seal(r, time.Now(), false)
 	return err
 }
 
@@ -157,7 +157,7 @@ func (k *Sealed) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
 	}
 	for {
 		r.At = txn.Locator{ID: w.At.ID}
-		next, err := k.seal(r, now)
+		next, err := k.seal(r, now, k.memory != nil)
 		if err != nil || k.memory.replace(id, base, &next, now) {
 			return err
 		}
@@ -181,7 +181,7 @@ func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	id, base := word(w.At.ID), word(w.At.Note)
 	for {
 		r.At = txn.Locator{}
-		if _, err := k.seal(r, now); err != nil {
+		if _, err := k.seal(r, now, false); err != nil {
 			return err
 		}
 		tombstone := version{successor: word(r.At.ID), ended: true}
@@ -221,8 +221,9 @@ func (k *Sealed) End(_ context.Context, at txn.Locator) error {
 
 // seal makes the next version of the session at the locator of a result of its
 // content, or the first one. The oldest messages that the cookie has no room for
-// are dropped. An empty session has no cookie.
-func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
+// are dropped. An empty session has no cookie. The version has its content only if
+// it is to be remembered.
+func (k *Sealed) seal(r *txn.Result, now time.Time, remember bool) (version, error) {
 	r.Content.Expires = k.policy.Expiry(r.Content.Created)
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
@@ -233,7 +234,11 @@ func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
 		text := seal.AppendText(box[len(box):], box)
 		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(&r.Content, r.Content.Expires))
 		if err == nil {
-			return complete(r, line, plaintext[len(head):], box[:numberSize]), nil
+			container := plaintext[len(head):]
+			if !remember {
+				container = nil
+			}
+			return complete(r, line, container, box[:numberSize]), nil
 		}
 		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
 			return version{}, err

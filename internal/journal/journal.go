@@ -49,9 +49,9 @@ func permanentOf(b bool) permanent {
 // change is the net effect on one key.
 type change struct {
 	key  string
-	raw  string // the new value of a set
+	raw  string     // the new value of a set
+	fn   UpdateFunc // of an update
 	kind kind
-	fns  []UpdateFunc // of an update
 }
 
 type kind int8
@@ -59,14 +59,14 @@ type kind int8
 const (
 	set     kind = iota // to a value that depends on no other request
 	deleted             // removed
-	updated             // the functions are applied to the value that is there
+	updated             // the function is applied to the value that is there
 )
 
 // UpdateFunc returns the new value of a key; it may be called several times.
 type UpdateFunc func(old string, found bool) (raw string, err error)
 
 // firstKeys is the capacity for the first key.
-const firstKeys = 4
+const firstKeys = 2
 
 // fewKeys are found faster by a look at each than in a map.
 const fewKeys = 16
@@ -113,7 +113,21 @@ func (j *Journal) Update(key, raw string, fn UpdateFunc) {
 	}
 	if j.note() {
 		c := j.change(key)
-		c.kind, c.fns = updated, append(c.fns, fn)
+		c.kind, c.fn = updated, after(c.fn, fn)
+	}
+}
+
+// after returns a function that applies first, unless that is nil, and then fn.
+func after(first, fn UpdateFunc) UpdateFunc {
+	if first == nil {
+		return fn
+	}
+	return func(old string, found bool) (string, error) {
+		raw, err := first(old, found)
+		if err != nil {
+			return "", err
+		}
+		return fn(raw, true)
 	}
 }
 
@@ -196,14 +210,11 @@ func (c *change) replay(newest *codec.Container) error {
 	case deleted:
 		newest.Delete(c.key)
 	case updated:
-		for _, fn := range c.fns {
-			old, found := newest.Find(c.key)
-			raw, err := fn(old, found)
-			if err != nil {
-				return err
-			}
-			newest.Set(c.key, raw)
+		raw, err := c.fn(newest.Find(c.key))
+		if err != nil {
+			return err
 		}
+		newest.Set(c.key, raw)
 	}
 	return nil
 }

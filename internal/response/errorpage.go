@@ -2,11 +2,45 @@ package response
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginsession/ginsession/internal/sessionerr"
 )
+
+// refuse answers with an error page in place of the handler's response.
+func (w *Writer) refuse(err error) {
+	w.replace(err)
+	w.ResponseWriter.Header().Set("Cache-Control", "no-store")
+	_ = w.c.Error(err)
+	w.c.Abort()
+	status := statusFor(err)
+	page := &errorPage{ResponseWriter: w.ResponseWriter, status: status, held: w.holder()}
+	defer page.begin() // also where the error handler panics
+	w.writeOutside(page, func() {
+		if w.config.OnError != nil {
+			w.config.OnError(w.c, err)
+			if page.begun || page.status != status {
+				return
+			}
+		}
+		w.c.Header("Content-Type", "text/plain; charset=utf-8") // c.String keeps one from outside
+		w.c.Header("X-Content-Type-Options", "nosniff")
+		w.c.String(status, "%s\n", http.StatusText(status))
+	})
+	page.WriteHeaderNow()
+}
+
+// statusFor is the status of the page that takes the response's place.
+func statusFor(err error) int {
+	if errors.Is(err, sessionerr.ErrUnavailable) {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
 
 // errorPage is the writer for a page that takes the place of a response. It
 // tells the writer outside one status, with the first that is written, and

@@ -265,29 +265,6 @@ func (w *Writer) replace(err error) {
 	w.owner.Settle(w.c, h)
 }
 
-// refuse answers with an error page in place of the handler's response.
-func (w *Writer) refuse(err error) {
-	w.replace(err)
-	w.ResponseWriter.Header().Set("Cache-Control", "no-store")
-	_ = w.c.Error(err)
-	w.c.Abort()
-	status := statusFor(err)
-	page := &errorPage{ResponseWriter: w.ResponseWriter, status: status, held: w.holder()}
-	defer page.begin() // also where the error handler panics
-	w.writeOutside(page, func() {
-		if w.config.OnError != nil {
-			w.config.OnError(w.c, err)
-			if page.begun || page.status != status {
-				return
-			}
-		}
-		w.c.Header("Content-Type", "text/plain; charset=utf-8") // c.String keeps one from outside
-		w.c.Header("X-Content-Type-Options", "nosniff")
-		w.c.String(status, "%s\n", http.StatusText(status))
-	})
-	page.WriteHeaderNow()
-}
-
 // reportLate tells of what went wrong while the handler's response stands. The
 // end of a session is nobody's failure: it is only noted.
 func (w *Writer) reportLate(err error) {
@@ -305,14 +282,6 @@ func (w *Writer) writeOutside(outside gin.ResponseWriter, fn func()) {
 	w.c.Writer = outside
 	defer func() { w.c.Writer = inside }()
 	fn()
-}
-
-// statusFor is the status of the page that takes the response's place.
-func statusFor(err error) int {
-	if errors.Is(err, sessionerr.ErrUnavailable) {
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
 }
 
 // bodyAllowed is what net/http goes by for final responses (RFC 9110, section

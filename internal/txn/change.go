@@ -3,7 +3,6 @@ package txn
 import (
 	"time"
 
-	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/journal"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 )
@@ -78,35 +77,6 @@ func (t *Txn) SetPermanent(permanent bool) {
 	t.work.Content.Permanent = permanent
 	t.work.Journal.SetPermanent(permanent)
 	t.changed()
-}
-
-// AddFlash adds a message.
-func (t *Txn) AddFlash(category, raw string) {
-	t.work.Content.AddFlashes(codec.Flash{ID: t.work.Journal.AddFlash(), Category: category, Raw: raw})
-	t.changed()
-}
-
-// TakeFlashes removes the messages that are wanted, and returns all of those
-// that it has removed in this request.
-func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
-	if t.seen == nil {
-		if t.seen = t.work.Content.Flashes(); t.seen == nil {
-			t.seen = []codec.Flash{}
-		}
-	}
-	seen := map[uint64]bool{}
-	for _, f := range t.seen {
-		seen[f.ID] = true
-	}
-	t.work.Content.DeleteFlashes(func(f codec.Flash) bool {
-		if !wanted(f) || !seen[f.ID] {
-			return false
-		}
-		t.work.Journal.TakeFlash(f.ID)
-		t.changed()
-		return true
-	})
-	return t.seen
 }
 
 // Refuse notes a change that cannot be saved.

@@ -402,6 +402,9 @@ func TestTxn_Hold(t *testing.T) {
 		{"cookie, unused", 0, true, words(func(*ginsession.Session) {}), false},
 	}
 	for _, row := range rows {
+		if strings.HasSuffix(row.name, "sent") && strings.HasPrefix(gin.Version, "v1.11.") {
+			continue // that gin refuses to hijack then
+		}
 		errs := make(chan []*gin.Error, 1)
 		watch := func(c *gin.Context) {
 			if c.Next(); c.FullPath() == "/ws" {
@@ -456,6 +459,7 @@ func upgrade(t *testing.T, h http.Handler, cookies []*http.Cookie) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	req := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "test")
@@ -469,7 +473,9 @@ func upgrade(t *testing.T, h http.Handler, cookies []*http.Cookie) {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("got %v and %v, want 101", resp, err)
 	}
-	_, _ = io.Copy(io.Discard, conn)
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestTxn_Clear: a session that was empty before it was made permanent is as it

@@ -317,14 +317,6 @@ func (w *Work) Rebase(newer *codec.Container, r *Result) error {
 	return nil
 }
 
-// DropFlashes removes the oldest messages of a session that is too large, a few
-// of many at a time, and reports whether there were any.
-func (r *Result) DropFlashes() bool {
-	n := r.Content.DropFlashes(1 + len(r.Content.Flashes())/16)
-	r.Dropped += n
-	return n > 0
-}
-
 // ask precedes a call of the storage, and answered follows it. In between, and for
 // good if the storage panics, the outcome is unknown.
 func (t *Txn) ask() (start time.Time, known error) {

@@ -37,7 +37,7 @@ const (
 	load    = "internal/txn/load.go"
 	work    = "internal/txn/txn.go"
 	sealed  = "internal/cookiestore/cookiestore.go"
-	memory  = "internal/cookiestore/memory.go"
+	memory  = "internal/cookiestore/merge.go"
 )
 
 var mutants = []mutant{
@@ -155,7 +155,7 @@ var mutants = []mutant{
 	{"a cookie's log-out leaves no tombstone", memory, `	s.put(id, &tombstone, m.limit, now)
 `, ``},
 	{"a log-out forgets the first cookie of a successor", sealed, `number = id // of`, `number = 0 // of`},
-	{"a cookie's tombstone ends only the newest version", memory, `tombstone := version{taken: before.taken, successor`, `tombstone := version{successor`},
+	{"a cookie's tombstone ends only the newest version", memory, `tombstone.taken, tombstone.successor = before.taken, before.successor`, `tombstone.successor = before.successor`},
 	{"a cookie forgets the versions before it", memory, `	case known:
 		next.taken = before.taken
 `, `	case known:

@@ -35,7 +35,7 @@ type version struct {
 // enough, it becomes the old one, and that is forgotten.
 type shard struct {
 	mu         sync.Mutex
-	young, old map[uint64]version
+	young, old map[uint64]*version
 	bytes      int       // of the young generation
 	since      time.Time // when that began
 }
@@ -69,8 +69,11 @@ func (m *memory) find(id, number uint64, now time.Time) (newest version, known b
 	}
 	s := m.lock(id, now)
 	defer s.mu.Unlock()
-	newest, ok := s.get(id)
-	return newest, ok && newest.includes(number)
+	v := s.get(id)
+	if v == nil || !v.includes(number) {
+		return version{}, false
+	}
+	return *v, true
 }
 
 // replace makes next the newest version of a session, or puts a tombstone there.
@@ -84,16 +87,16 @@ func (m *memory) replace(id, base uint64, next *version, now time.Time) bool {
 	}
 	s := m.lock(id, now)
 	defer s.mu.Unlock()
-	before, ok := s.get(id)
-	known := ok && before.includes(base)
+	before := s.get(id)
+	known := before != nil && before.includes(base)
 	switch {
 	case known && before.number() != base: // or a tombstone, which has none
 		return false
-	case ok && !known && before.ended && !next.ended:
+	case !known && before != nil && before.ended && !next.ended:
 		return true
 	case known:
 		next.taken = before.taken
-	case next.ended:
+	case next.ended && before != nil:
 		next.taken = before.taken
 		next.take(before.number(), m.limit)
 	}
@@ -110,14 +113,16 @@ func (m *memory) end(id, number uint64, now time.Time) (successor uint64) {
 	}
 	s := m.lock(id, now)
 	defer s.mu.Unlock()
-	before, _ := s.get(id)
-	tombstone := version{taken: before.taken, successor: before.successor, ended: true}
-	tombstone.take(before.number(), m.limit)
+	tombstone := version{ended: true}
+	if before := s.get(id); before != nil {
+		tombstone.taken, tombstone.successor = before.taken, before.successor
+		tombstone.take(before.number(), m.limit)
+	}
 	if !tombstone.includes(number) {
 		tombstone.take(number, m.limit)
 	}
 	s.put(id, &tombstone, m.limit, now)
-	return before.successor
+	return tombstone.successor
 }
 
 // lock locks the shard of a session.
@@ -134,32 +139,42 @@ func (m *memory) lock(id uint64, now time.Time) *shard {
 }
 
 func (s *shard) rotate(now time.Time) {
-	s.young, s.old, s.bytes, s.since = map[uint64]version{}, s.young, 0, now
+	s.young, s.old, s.bytes, s.since = map[uint64]*version{}, s.young, 0, now
 }
 
-func (s *shard) get(id uint64) (v version, ok bool) {
-	if v, ok = s.young[id]; !ok {
-		v, ok = s.old[id]
+func (s *shard) get(id uint64) *version {
+	if v := s.young[id]; v != nil {
+		return v
 	}
-	return v, ok
+	return s.old[id]
 }
 
 // put remembers a version. One that is larger than a generation may be is
 // forgotten, with what was known of its session.
-func (s *shard) put(id uint64, v *version, limit int, now time.Time) {
-	if before, ok := s.young[id]; ok {
-		s.bytes -= before.size()
+func (s *shard) put(id uint64, next *version, limit int, now time.Time) {
+	size := next.size()
+	v := s.young[id]
+	if v != nil {
+		s.bytes -= v.size()
 	}
-	delete(s.young, id)
-	delete(s.old, id)
-	size := v.size()
+	if size > limit || v != nil && s.bytes+size > limit {
+		delete(s.young, id)
+		v = nil
+	}
+	if v == nil {
+		delete(s.old, id)
+	}
 	if size > limit {
 		return
 	}
 	if s.bytes+size > limit {
 		s.rotate(now)
 	}
-	s.young[id] = *v
+	if v == nil {
+		v = new(version)
+		s.young[id] = v
+	}
+	*v = *next
 	s.bytes += size
 }
 

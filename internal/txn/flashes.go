@@ -1,0 +1,40 @@
+package txn
+
+import "github.com/ginsession/ginsession/internal/codec"
+
+// AddFlash adds a message.
+func (t *Txn) AddFlash(category, raw string) {
+	t.work.Content.AddFlashes(codec.Flash{ID: t.work.Journal.AddFlash(), Category: category, Raw: raw})
+	t.changed()
+}
+
+// TakeFlashes removes the messages that are wanted, and returns all of those
+// that it has removed in this request.
+func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
+	if t.seen == nil {
+		if t.seen = t.work.Content.Flashes(); t.seen == nil {
+			t.seen = []codec.Flash{}
+		}
+	}
+	seen := map[uint64]bool{}
+	for _, f := range t.seen {
+		seen[f.ID] = true
+	}
+	t.work.Content.DeleteFlashes(func(f codec.Flash) bool {
+		if !wanted(f) || !seen[f.ID] {
+			return false
+		}
+		t.work.Journal.TakeFlash(f.ID)
+		t.changed()
+		return true
+	})
+	return t.seen
+}
+
+// DropFlashes removes the oldest messages of a session that is too large, a few
+// of many at a time, and reports whether there were any.
+func (r *Result) DropFlashes() bool {
+	n := r.Content.DropFlashes(1 + len(r.Content.Flashes())/16)
+	r.Dropped += n
+	return n > 0
+}
