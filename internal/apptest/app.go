@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,7 @@ type App struct {
 	Meanwhile func()              // for one request; nil does nothing
 	Session   *ginsession.Session // of the latest request that ran a "do"
 
+	mu     sync.Mutex // for Session, while requests run
 	played gin.HandlerFunc
 }
 
@@ -95,7 +97,11 @@ func (a *App) run(c *gin.Context, words string) {
 		return
 	}
 	s := ginsession.From(c)
-	defer func() { a.Session = s }()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.Session = s
+	}()
 	for word := range strings.SplitSeq(words, ",") {
 		verb, arg, _ := strings.Cut(word, ":")
 		a.step(c, s, verb, arg)

@@ -303,3 +303,171 @@ func newDoor(t *testing.T) func(value string) bool {
 		return open
 	}
 }
+
+// parallelBrowser sends requests at the same time. Their responses arrive in any
+// order.
+type parallelBrowser struct {
+	mu      sync.Mutex
+	browser *apptest.Browser
+	waiting []func() // responses that have not arrived
+}
+
+func newParallelBrowser(servers ...http.Handler) *parallelBrowser {
+	return &parallelBrowser{browser: apptest.NewBrowser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		servers[rand.IntN(len(servers))].ServeHTTP(w, r)
+	}))}
+}
+
+// do sends a request for each of the steps at once and returns the lines of their
+// bodies.
+func (p *parallelBrowser) do(steps ...string) (lines []string) {
+	var group sync.WaitGroup
+	b := p.clone()
+	for _, step := range steps {
+		group.Go(func() {
+			got := p.send(b, step)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			lines = append(lines, got...)
+		})
+	}
+	group.Wait()
+	p.receive(0)
+	return lines
+}
+
+// clone returns the browser with the cookies that it has now.
+func (p *parallelBrowser) clone() *apptest.Browser {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.browser.Clone()
+}
+
+func (p *parallelBrowser) send(b *apptest.Browser, step string) []string {
+	r := httptest.NewRequest(http.MethodGet, "/?do="+step, nil)
+	w := b.Send(r)
+	p.mu.Lock()
+	p.waiting = append(p.waiting, func() { p.browser.Take(r, w) })
+	p.mu.Unlock()
+	p.receive(rand.IntN(4))
+	return w.Lines()
+}
+
+// receive lets responses arrive until so many are left.
+func (p *parallelBrowser) receive(left int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.waiting) > left {
+		i := rand.IntN(len(p.waiting))
+		p.waiting[i]()
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+}
+
+func (p *parallelBrowser) keys() string { return strings.Join(p.do("keys"), " ") }
+
+// sizes are how much the tests of parallel requests do.
+type sizes struct{ increments, sets, flashes int }
+
+func TestSealed_Change_parallel(t *testing.T) { changeInParallel(t, sizes{1000, 400, 200}) }
+
+func changeInParallel(t *testing.T, n sizes) {
+	app := apptest.New(t)
+	p := newParallelBrowser(app)
+	p.do("set:user=ann")
+	const goroutines = 64
+	var group sync.WaitGroup
+	for i := range goroutines {
+		group.Go(func() {
+			for range n.increments/goroutines + min(1, max(0, n.increments%goroutines-i)) {
+				p.send(p.clone(), "incr:n")
+			}
+		})
+	}
+	group.Wait()
+	p.receive(0)
+	if got, want := p.keys(), fmt.Sprintf("n=%d user=ann", n.increments); got != want {
+		t.Errorf("increments: got %q, want %q", got, want)
+	}
+
+	const atOnce = 40
+	for range n.sets / atOnce {
+		p := newParallelBrowser(app)
+		p.do("set:user=ann")
+		var steps []string
+		for i := range atOnce {
+			steps = append(steps, fmt.Sprintf("set:k%d=1", i))
+		}
+		p.do(steps...)
+		if got := len(p.do("keys")); got != atOnce+1 {
+			t.Errorf("sets: got %d keys, want %d", got, atOnce+1)
+		}
+	}
+
+	for range n.flashes / atOnce {
+		p := newParallelBrowser(app)
+		p.do("set:user=ann")
+		var steps, want []string
+		for i := range atOnce {
+			want = append(want, fmt.Sprint("f", i))
+			steps = append(steps, "flash:"+want[i])
+		}
+		p.do(steps[:atOnce/2]...)
+		shown := p.do(append(steps[atOnce/2:], "flashes")...)
+		shown = append(shown, p.do("flashes")...)
+		slices.Sort(shown)
+		if slices.Sort(want); !slices.Equal(shown, want) {
+			t.Errorf("flashes: got %q, want %q", shown, want)
+		}
+	}
+}
+
+func TestSealed_Renew_parallel(t *testing.T) { endInParallel(t, 300) }
+
+// endInParallel races a request that changes a session with one that ends it.
+func endInParallel(t *testing.T, races int) {
+	app := apptest.New(t)
+	for _, row := range []struct {
+		name, do string
+		want     []string // what the browser may see in the end
+		old      string   // and with the cookie that it came with
+	}{
+		{"log-out", "destroy", []string{""}, ""},
+		{"log-in", "renew,set:user=bob", []string{"user=bob", "user=bob x=1", ""}, ""}, // "": the older response came last
+		{"emptying", "delete:user", []string{"x=1", ""}, "x=1"},                        // "": the cookie was expired last
+	} {
+		for range races {
+			p := newParallelBrowser(app)
+			p.do("set:user=ann")
+			before := p.browser.Clone()
+			p.do("set:x=1", row.do)
+			if got := p.keys(); !slices.Contains(row.want, got) {
+				t.Fatalf("%s: got %q, want one of %q", row.name, got, row.want)
+			}
+			if got := strings.Join(before.Get("/?do=keys").Lines(), " "); got != row.old {
+				t.Fatalf("%s: the cookie before it opens %q, want %q", row.name, got, row.old)
+			}
+		}
+	}
+}
+
+// TestSealed_Load_otherProcess sends each request to one of two processes, which
+// know nothing of each other: what the browser has is the newest.
+func TestSealed_Load_otherProcess(t *testing.T) {
+	one, two := apptest.New(t), apptest.New(t)
+	for range 20 {
+		p, other := newParallelBrowser(one, two), newParallelBrowser(one, two)
+		p.do("set:user=ann")
+		other.do("set:user=bob")
+		for i := range 30 {
+			p.do("incr:n")
+			other.do("get:user", "set:k=1", "set:l=1") // some of these get lost
+			if got, want := p.keys(), fmt.Sprintf("n=%d user=ann", i+1); got != want {
+				t.Fatalf("got %q, want %q", got, want)
+			}
+			if got := other.keys(); !strings.HasSuffix(got, "user=bob") {
+				t.Fatalf("got %q, want user=bob", got)
+			}
+		}
+	}
+}
