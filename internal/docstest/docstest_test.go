@@ -55,7 +55,7 @@ func exists(name string) bool {
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
-	for _, pattern := range []string{"*.md", ".github/*.md", "docs/*.md"} {
+	for _, pattern := range []string{"*.md", ".github/*.md", "docs/*.md", "_example/*.md"} {
 		names, _ := filepath.Glob(filepath.Join(root, pattern))
 		for _, name := range names {
 			name, _ = filepath.Rel(root, name)
@@ -379,15 +379,15 @@ func wholeFile(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return block
 	}
-	known := []string{"context", "crypto/sha256", "errors", "fmt", "html/template", "log", "net/http", "net/http/httptest", "net/http/httputil",
-		"net/url", "os", "testing", "time", "github.com/ginsession/ginsession/sessiontest"}
+	known := []string{"cmp", "context", "crypto/sha256", "errors", "fmt", "html/template", "log", "net/http", "net/http/httptest", "net/http/httputil",
+		"net/url", "os", "testing", "time", "github.com/ginsession/ginsession/memstore", "github.com/ginsession/ginsession/sessiontest"}
 	imports := []string{"github.com/gin-gonic/gin", "github.com/ginsession/ginsession"}
 	for _, path := range known {
 		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.[A-Z]`).MatchString(around + block) {
 			imports = append(imports, path)
 		}
 	}
-	return "package snippet\nimport (\n\"" + strings.Join(imports, "\"\n\"") + "\"\n)\n" + around + block + "}\n"
+	return "package snippet\nimport (\n\"" + strings.Join(imports, "\"\n\"") + "\"\n)\n" + around + "{\n" + block + "}\n}\n"
 }
 
 // around is what the text around the snippets takes for granted.
