@@ -5,6 +5,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -89,7 +90,7 @@ func TestBridge_parallelRequests(t *testing.T) {
 	}
 	for _, key := range []string{"a", "b"} {
 		other := newUser(t, s.user.h)
-		other.cookies = s.user.cookies
+		other.cookies = maps.Clone(s.user.cookies)
 		done.Go(func() { other.send("/?key=" + key) })
 	}
 	done.Wait()

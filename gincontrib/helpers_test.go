@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gin-contrib/sessions"
@@ -71,7 +72,8 @@ type scene struct {
 	t      testing.TB
 	user   *user
 	next   gin.HandlerFunc
-	errors []error // of the last request
+	mu     sync.Mutex // for errors, if requests run in parallel
+	errors []error    // of the last request
 }
 
 func newScene(t testing.TB, middleware ...gin.HandlerFunc) *scene {
@@ -80,6 +82,8 @@ func newScene(t testing.TB, middleware ...gin.HandlerFunc) *scene {
 	r := gin.New()
 	r.Use(func(c *gin.Context) {
 		c.Next()
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.errors = nil
 		for _, e := range c.Errors {
 			s.errors = append(s.errors, e.Err)

@@ -285,7 +285,7 @@ func TestRefusal_fakes(t *testing.T) {
 			t.Parallel()
 			db := sql.OpenDB(failing{row.err})
 			defer func() { _ = db.Close() }()
-			store := storeOf(t, db, row.dialect, sqlstore.WithTimeout(30*time.Millisecond))
+			store := storeOf(t, db, row.dialect, sqlstore.WithTimeout(500*time.Millisecond))
 			for _, err := range []error{loadErr(store), store.Save(t.Context(), "id", stored("one", nil)), store.Delete(t.Context(), "id")} {
 				wantRefused(t, err, row.way)
 				wantErr(t, err, row.err)

@@ -93,7 +93,8 @@ func TestMove_copiedCookie(t *testing.T) {
 		"/":       func(c *gin.Context) { c.String(http.StatusOK, ginsession.From(c).GetString("name")) },
 		"/logout": func(c *gin.Context) { ginsession.From(c).Destroy() }}
 	want(t, "memstore", outlives(theirApp.behind(contrib(memstore.NewStore([]byte(secret))))), false)
-	want(t, "a cookie", outlives(ourApp.behind(our(t))), true)
+	want(t, "a cookie that the process remembers", outlives(ourApp.behind(our(t))), false)
+	want(t, "a cookie that it has forgotten", outlives(ourApp.behind(our(t, ginsession.WithMergeBuffer(0)))), true)
 	want(t, "a store", outlives(ourApp.behind(our(t, ginsession.WithMemcached(memcachedtest.Start(t).Addr)))), false)
 }
 
