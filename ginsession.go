@@ -34,8 +34,9 @@
 //
 // In an encrypted cookie, unless an option says otherwise: [WithMemcached] and
 // [WithStore] keep them on a server, and the cookie carries a sealed id;
-// [WithFlaskCookie] shares the cookie of a Flask app. A store for Redis and
-// Valkey is in the module github.com/ginsession/ginsession/redisstore.
+// [WithFlaskCookie] shares the cookie of a Flask app. The package memstore keeps
+// sessions in the memory of one process; the modules redisstore and sqlstore keep
+// them in Redis or Valkey, and in PostgreSQL, MySQL, MariaDB or SQLite.
 //
 // Parallel requests keep each other's changes: on a server always, and in the
 // encrypted cookie if they meet in one process, which remembers for a minute what
@@ -64,9 +65,9 @@
 // [Session.Rejected] returns the reason.
 //
 // A session in a cookie cannot be revoked by [Session.Destroy], which expires the
-// browser's cookie: once the process has forgotten it, after a minute or two, a
-// copy that was made before is accepted until its lifetime has passed, unless
-// [WithValidator] refuses it.
+// browser's cookie: a copy that was made before is accepted until its lifetime
+// has passed, unless [WithValidator] refuses it. For a minute or two, the process
+// that ended the session refuses the versions of it that it remembers.
 package ginsession
 
 import (

@@ -307,10 +307,10 @@ func (s *Session) Clear() {
 // it. Call it at every change of privilege, above all at log-in, against session
 // fixation: an id that an attacker planted or saw before is worth nothing
 // afterwards (OWASP ASVS 5, 7.2.4). A copy of an encrypted cookie that was made
-// before is refused by this process for a minute or two ([WithMergeBuffer]) and
-// is good again after that, with what was in it. If a server store does not confirm that
-// the old id is dead, the commit fails with [ErrUnavailable] and the browser gets
-// no new id.
+// before is refused by this process while it remembers it, for a minute or two
+// ([WithMergeBuffer]), and otherwise stays good, with what was in it. If a server
+// store does not confirm that the old id is dead, the commit fails with
+// [ErrUnavailable] and the browser gets no new id.
 func (s *Session) Renew() {
 	s.change()
 	defer s.mu.Unlock()
@@ -325,8 +325,9 @@ func (s *Session) Renew() {
 // on with what they have read, but their changes are dropped.
 //
 // A copy of an encrypted cookie that was made before is refused by this process
-// for a minute or two ([WithMergeBuffer]) and is good again after that, until its
-// lifetime has passed: a server cannot take back what it does not keep.
+// while it remembers it, for a minute or two ([WithMergeBuffer]), and otherwise
+// stays good until its lifetime has passed: a server cannot take back what it does
+// not keep.
 func (s *Session) Destroy() {
 	s.change()
 	defer s.mu.Unlock()
