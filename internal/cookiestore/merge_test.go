@@ -106,10 +106,12 @@ func TestMemory_off(t *testing.T) {
 	}
 }
 
-// TestMemory_bound remembers many more sessions than there is room for, and one
-// with more versions.
-func TestMemory_bound(t *testing.T) {
-	const limit, size = 4 << 20, 500
+func TestMemory_bound(t *testing.T) { fillMemory(t, 4<<20, 100_000) }
+
+// fillMemory remembers many more sessions than there is room for, and one with
+// more versions.
+func fillMemory(t *testing.T, limit int, n uint64) {
+	const size = 500
 	for _, row := range []struct {
 		name string
 		id   func(i uint64) uint64
@@ -119,15 +121,17 @@ func TestMemory_bound(t *testing.T) {
 	} {
 		before := heap()
 		m, now := newMemory(limit), time.Now()
-		for i := range uint64(100_000) {
+		for i := range n {
 			text := strings.Repeat("x", size) + fmt.Sprint(i)
 			m.replace(row.id(i), i+1, &version{line: text[:300], content: text[300:], note: named(i + 2)}, now)
 			now = now.Add(time.Microsecond)
 		}
-		if got := heap() - before; got > limit*5/4 {
+		got := heap() - before
+		t.Logf("%d %s: %d bytes on the heap", n, row.name, got)
+		if got > limit*5/4 {
 			t.Errorf("%s: got %d bytes, want about %d", row.name, got, limit)
 		}
-		if _, known := m.find(row.id(0), 100_001, now); known != (row.name == "versions") {
+		if _, known := m.find(row.id(0), n+1, now); known != (row.name == "versions") {
 			t.Errorf("%s: got known %v", row.name, known)
 		}
 		runtime.KeepAlive(m)

@@ -155,6 +155,9 @@ func (s *store) wouldApply(c call) bool {
 
 // faults returns what c can suffer now that makes a difference.
 func (s *store) faults(c call) []fault {
+	if c.kind == turn {
+		return nil
+	}
 	possible := []fault{refused}
 	if _, found := s.find(c.id); found && c.kind != remove {
 		possible = append(possible, evicted)
