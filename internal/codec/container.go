@@ -217,7 +217,8 @@ func (c *Container) change() *pending {
 	return c.pending
 }
 
-// AddFlashes appends messages to those in the container.
+// AddFlashes appends messages to those in the container. All messages come
+// through here, also in a replay.
 func (c *Container) AddFlashes(f ...Flash) { c.flashes = append(c.Flashes(), f...) }
 
 // DeleteFlashes removes the flashes for which gone returns true; it calls gone

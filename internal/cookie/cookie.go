@@ -1,5 +1,6 @@
-// Package cookie reads Cookie lines and writes Set-Cookie lines (RFC 6265bis).
-// What a cookie's value means is the storages' business.
+// Package cookie reads Cookie lines and writes Set-Cookie lines (RFC 6265bis),
+// with the attributes that a middleware was made with. What a cookie's value means
+// is the storages' business.
 package cookie
 
 import (

@@ -29,6 +29,10 @@ const (
 	// maxRecord is what surely fits into an item of 1 MiB, the
 	// server's default limit, which counts the key and a header too.
 	maxRecord = 1<<20 - 1024
+
+	// tries bounds how often an exchange is tried in all: its connection may be
+	// dead, as all idle ones are after a restart.
+	tries = 4
 )
 
 // Store keeps each record in an item of its own, on the server that

@@ -15,10 +15,6 @@ import (
 	"github.com/ginsession/ginsession/internal/sessionerr"
 )
 
-// tries bounds how often an exchange is tried in all: its connection may be dead,
-// as all idle ones are after a restart.
-const tries = 4
-
 // server talks to one server (or to all behind a client that the app
 // gave).
 type server struct {
