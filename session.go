@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,20 @@ func (s *Session) Keys() []string {
 		keys[i] = e.Key
 	}
 	return keys
+}
+
+// All returns the keys with their values, which have the types that
+// [Session.Get] gives them, for debugging and for templates. Flash messages are
+// not among them. Changing the map does not change the session.
+func (s *Session) All() map[string]any {
+	s.read()
+	entries := slices.Clone(s.txn.Content().Entries())
+	s.mu.Unlock()
+	all := make(map[string]any, len(entries))
+	for _, e := range entries {
+		all[e.Key], _ = decodeAny(e.Raw)
+	}
+	return all
 }
 
 // Len returns the number of keys. Flash messages do not count.

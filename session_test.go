@@ -1130,3 +1130,22 @@ func (d *dump) check(text, path string) {
 		d.found = path
 	}
 }
+
+func TestSession_All(t *testing.T) {
+	v := apptest.NewVisitor(t)
+	v.Visit(func(s *ginsession.Session) {
+		s.Set("n", 1)
+		s.Set("roles", []string{"admin"})
+		s.AddFlash("not among them", "")
+	})
+	v.Visit(func(s *ginsession.Session) {
+		all := s.All()
+		if want := map[string]any{"n": int64(1), "roles": []any{"admin"}}; !reflect.DeepEqual(all, want) {
+			t.Errorf("got %v, want %v", all, want)
+		}
+		all["n"] = 2
+		if s.GetInt("n") != 1 || s.Modified() {
+			t.Error("a change of the map has changed the session")
+		}
+	})
+}

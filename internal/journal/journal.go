@@ -173,6 +173,21 @@ func (j *Journal) TakeFlash(id uint64) {
 	}
 }
 
+// KeepFlash notes that a flash which was shown stays. It returns false if that was
+// not noted since the last commit: the flash has to be added anew.
+func (j *Journal) KeepFlash(id uint64) bool {
+	if j.gave(id) {
+		j.kept++
+		return true
+	}
+	i := slices.Index(j.taken, id)
+	if i < 0 {
+		return false
+	}
+	j.taken = slices.Delete(j.taken, i, i+1)
+	return true
+}
+
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 
 // Replay applies the changes to a newer content. The flashes that were added are
