@@ -59,10 +59,7 @@ func (s *Session) AddFlash(message any, category string) {
 func (s *Session) Flashes(categories ...string) []Flash {
 	s.change()
 	defer s.mu.Unlock()
-	wanted := func(f codec.Flash) bool {
-		return len(categories) == 0 || slices.Contains(categories, f.Category) ||
-			f.Category == defaultCategory && slices.Contains(categories, "")
-	}
+	wanted := wants(categories)
 	var shown []Flash
 	for _, f := range s.txn.TakeFlashes(wanted) {
 		if wanted(f) {
@@ -71,6 +68,23 @@ func (s *Session) Flashes(categories ...string) []Flash {
 		}
 	}
 	return shown
+}
+
+// KeepFlashes keeps messages that this request has shown, of these categories or
+// all of them, for the next request (the flash.keep of Rails): for a page that
+// redirects once more. It is called after [Session.Flashes].
+func (s *Session) KeepFlashes(categories ...string) {
+	s.change()
+	defer s.mu.Unlock()
+	s.txn.KeepFlashes(wants(categories))
+}
+
+// wants returns a function that reports whether a message is of these categories.
+func wants(categories []string) func(codec.Flash) bool {
+	return func(f codec.Flash) bool {
+		return len(categories) == 0 || slices.Contains(categories, f.Category) ||
+			f.Category == defaultCategory && slices.Contains(categories, "")
+	}
 }
 
 func orDefault(category string) string {

@@ -221,3 +221,37 @@ func TestSession_AddFlash_tooLarge(t *testing.T) {
 		wantOneError(t, kind+", a large value", w.Errors, ginsession.ErrTooLarge)
 	}
 }
+
+func TestSession_KeepFlashes(t *testing.T) {
+	texts := func(flashes []ginsession.Flash) (texts []string) {
+		for _, f := range flashes {
+			texts = append(texts, fmt.Sprint(f.Message))
+		}
+		return texts
+	}
+	for _, row := range []struct {
+		name string
+		do   func(*ginsession.Session)
+		want []string // what the next request shows
+	}{
+		{"shown", func(s *ginsession.Session) { s.Flashes() }, nil},
+		{"kept", func(s *ginsession.Session) { s.Flashes(); s.KeepFlashes() }, []string{"one", "two"}},
+		{"kept twice", func(s *ginsession.Session) { s.Flashes(); s.KeepFlashes(); s.KeepFlashes() }, []string{"one", "two"}},
+		{"of a category", func(s *ginsession.Session) { s.Flashes(); s.KeepFlashes("error") }, []string{"two"}},
+		{"not shown", func(s *ginsession.Session) { s.KeepFlashes() }, []string{"one", "two"}},
+		{"shown again", func(s *ginsession.Session) { s.Flashes(); s.KeepFlashes(); s.Flashes() }, nil},
+		{"after Save", func(s *ginsession.Session) { s.Flashes(); _ = s.Save(); s.KeepFlashes(); s.KeepFlashes() }, []string{"one", "two"}},
+		{"its own", func(s *ginsession.Session) { s.Flashes(); s.AddFlash("three", ""); s.KeepFlashes() }, []string{"three", "one", "two"}},
+	} {
+		for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(apptest.NewStore())}, {ginsession.WithFlaskCookie()}} {
+			v := apptest.NewVisitor(t, opts...)
+			v.Visit(func(s *ginsession.Session) { s.AddFlash("one", ""); s.AddFlash("two", "error") })
+			v.Visit(row.do)
+			var got []string
+			v.Visit(func(s *ginsession.Session) { got = texts(s.Flashes()) })
+			if !slices.Equal(got, row.want) {
+				t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+			}
+		}
+	}
+}

@@ -72,6 +72,7 @@ package ginsession
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"github.com/gin-gonic/gin"
@@ -131,6 +132,30 @@ func From(c *gin.Context) *Session {
 		"r.Use(ginsession.Must(ginsession.New(secret))); under another context key use c.MustGet")
 }
 
+// FromKey returns the request's session under a key of [WithContextKey]. It panics
+// if no middleware has put one there.
+func FromKey(c *gin.Context, key string) *Session {
+	v, _ := c.Get(key)
+	if s, ok := v.(*Session); ok {
+		return s
+	}
+	panic(fmt.Sprintf("ginsession: no session under the key %q in this gin.Context: mount the middleware before the handler, "+
+		"and give it WithContextKey(%[1]q)", key))
+}
+
+// FromContext returns the session of the request that ctx belongs to, for code
+// that sees only the [http.Request]: behind gin.WrapH, in a GraphQL resolver or in
+// a template component. It returns false unless the middleware has
+// [WithRequestContext]. Of several sessions it is that of the innermost middleware
+// which has it.
+func FromContext(ctx context.Context) (*Session, bool) {
+	s, ok := ctx.Value(requestKey{}).(*Session)
+	return s, ok
+}
+
+// requestKey is where the context of a request has the session.
+type requestKey struct{}
+
 // handle is a request's way through the middleware.
 func (m *manager) handle(c *gin.Context) {
 	// 1. One session a request, however often the middleware is mounted, and
@@ -177,6 +202,9 @@ func (s *Session) pass(c *gin.Context, outer *Session) {
 func (s *Session) respond(c *gin.Context, w *response.Writer) {
 	s.late = w.Enter(&s.m.response, (*owner)(s), c, s.outerWriter())
 	s.mount(c)
+	if s.m.inRequest {
+		c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, s))
+	}
 	c.Writer = w
 
 	// 1. Whatever happens, gin gets its writer back: it writes the bodies of

@@ -694,3 +694,43 @@ func wantOneError(t testing.TB, where string, errs []error, want error) {
 		t.Errorf("%s: got %v, want one: %v", where, errs, want)
 	}
 }
+
+func TestFromKey(t *testing.T) {
+	a := apptest.Mount(apptest.Middleware(t, secret, ginsession.WithName("cart"), ginsession.WithContextKey("cart")))
+	b := apptest.NewBrowser(a)
+	a.Play(b, func(c *gin.Context) { ginsession.FromKey(c, "cart").Set("n", 1) })
+	a.Play(b, func(c *gin.Context) {
+		if got := ginsession.FromKey(c, "cart").GetInt("n"); got != 1 {
+			t.Errorf("got %d, want 1", got)
+		}
+		defer func() {
+			if text := fmt.Sprint(recover()); !strings.Contains(text, `WithContextKey("basket")`) {
+				t.Errorf("got the panic %q, want one that names the option", text)
+			}
+		}()
+		ginsession.FromKey(c, "basket")
+	})
+}
+
+func TestFromContext(t *testing.T) {
+	for _, row := range []struct {
+		opts []ginsession.Option
+		want bool
+	}{{nil, false}, {[]ginsession.Option{ginsession.WithRequestContext()}, true}} {
+		a := apptest.New(t, row.opts...)
+		b := apptest.NewBrowser(a)
+		a.GET("/wrapped", gin.WrapF(func(_ http.ResponseWriter, r *http.Request) {
+			s, ok := ginsession.FromContext(r.Context())
+			if ok != row.want {
+				t.Errorf("got %v, want %v", ok, row.want)
+			}
+			if ok {
+				s.Set("a", 1)
+			}
+		}))
+		b.Get("/wrapped")
+		if got := b.Get("/?do=keys").Lines(); (len(got) == 1) != row.want {
+			t.Errorf("got %q, set: %v", got, row.want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type manager struct {
 	response   response.Config
 	contextKey any  // in an interface once and not in each request
 	commonKey  bool // it is Key
+	inRequest  bool // the request's context has the session, too
 	flaskForm  bool // times are encoded as Flask does
 	logger     *slog.Logger
 	unlogged   bool // WithLogger(nil)
@@ -38,6 +39,7 @@ func newManager(c *config) (*manager, error) {
 	m := &manager{
 		contextKey: c.ContextKey,
 		commonKey:  c.ContextKey == Key,
+		inRequest:  c.inRequest,
 		flaskForm:  c.Flask,
 		logger:     c.logger,
 		unlogged:   c.unlogged,

@@ -105,6 +105,11 @@ func WithPermanent() Option { return func(c *config) { c.Permanent = true } }
 // c.MustGet with the other.
 func WithContextKey(key string) Option { return func(c *config) { c.ContextKey = key } }
 
+// WithRequestContext also puts the session into the context of the
+// [http.Request], where [FromContext] finds it. That takes a copy of the request
+// for each one, even if it does not use its session.
+func WithRequestContext() Option { return func(c *config) { c.inRequest = true } }
+
 // WithResponseBuffer sets how much of a response's body is held back until the
 // session is committed, in bytes, from 0 to 1 GiB. The default is 256 KiB. When a
 // handler has written that much, the session is committed and the headers are
@@ -234,6 +239,7 @@ type config struct {
 	named        bool
 	prefixed     bool
 	merging      bool
+	inRequest    bool
 	errorHandler func(*gin.Context, error)
 	validator    func(context.Context, *Session) (bool, error)
 	logger       *slog.Logger

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,20 @@ func (s *Session) Keys() []string {
 		keys[i] = e.Key
 	}
 	return keys
+}
+
+// All returns the keys with their values, which have the types that
+// [Session.Get] gives them, for debugging and for templates. Flash messages are
+// not among them. Changing the map does not change the session.
+func (s *Session) All() map[string]any {
+	s.read()
+	entries := slices.Clone(s.txn.Content().Entries())
+	s.mu.Unlock()
+	all := make(map[string]any, len(entries))
+	for _, e := range entries {
+		all[e.Key], _ = decodeAny(e.Raw)
+	}
+	return all
 }
 
 // Len returns the number of keys. Flash messages do not count.
@@ -337,12 +352,43 @@ func (s *Session) Destroy() {
 
 // SetPermanent sets whether the session outlives the browser window ("remember
 // me"). The default is false, or true with [WithPermanent]. It does not make an
-// empty session worth storing, and an idle timeout ends it all the same.
+// empty session worth storing, and an idle timeout ends it all the same: see [Session.Remember].
 func (s *Session) SetPermanent(permanent bool) {
 	s.change()
 	defer s.mu.Unlock()
 	s.txn.SetPermanent(permanent)
 }
+
+// SetLifetime gives this session a lifetime of its own in place of that of the app
+// ([WithLifetime]), from its creation or its last [Session.Renew]: an absolute
+// timeout. Renew starts it again with the same length. The idle timeout holds all
+// the same. A lifetime under 10 ms is [ErrValue], and so is any lifetime in Flask's
+// cookie, which has no place for one.
+func (s *Session) SetLifetime(lifetime time.Duration) { s.setLifetime(lifetime, false) }
+
+// Remember keeps the user logged in ("remember me"): the session outlives the
+// browser window, has this lifetime of its own, as with [Session.SetLifetime], and
+// no idle timeout.
+func (s *Session) Remember(lifetime time.Duration) { s.setLifetime(lifetime, true) }
+
+func (s *Session) setLifetime(lifetime time.Duration, remembered bool) {
+	s.change()
+	defer s.mu.Unlock()
+	switch {
+	case s.m.flaskForm:
+		s.txn.Refuse(fmt.Errorf("%w: a lifetime of its own: Flask's cookie has no place for one; use WithLifetime", ErrValue))
+	case lifetime < minLifetime:
+		s.txn.Refuse(fmt.Errorf("%w: a lifetime of %v; use a time.Duration of %v or more, such as 12*time.Hour", ErrValue, lifetime, minLifetime))
+	default:
+		s.txn.SetLifetime(lifetime, remembered)
+		if remembered {
+			s.txn.SetPermanent(true)
+		}
+	}
+}
+
+// minLifetime is the shortest lifetime, as for [WithLifetime].
+const minLifetime = 10 * time.Millisecond
 
 // Permanent reports whether the session outlives the browser window.
 func (s *Session) Permanent() bool {

@@ -1130,3 +1130,87 @@ func (d *dump) check(text, path string) {
 		d.found = path
 	}
 }
+
+func TestSession_All(t *testing.T) {
+	v := apptest.NewVisitor(t)
+	v.Visit(func(s *ginsession.Session) {
+		s.Set("n", 1)
+		s.Set("roles", []string{"admin"})
+		s.AddFlash("not among them", "")
+	})
+	v.Visit(func(s *ginsession.Session) {
+		all := s.All()
+		if want := map[string]any{"n": int64(1), "roles": []any{"admin"}}; !reflect.DeepEqual(all, want) {
+			t.Errorf("got %v, want %v", all, want)
+		}
+		all["n"] = 2
+		if s.GetInt("n") != 1 || s.Modified() {
+			t.Error("a change of the map has changed the session")
+		}
+	})
+}
+
+// TestSession_Remember looks at a session after a while, with a lifetime of twelve
+// hours and an idle timeout of thirty minutes.
+func TestSession_Remember(t *testing.T) {
+	const day = 24 * time.Hour
+	remember := func(s *ginsession.Session) { s.Set("a", 1); s.Remember(30 * day) }
+	lifetime := func(s *ginsession.Session) { s.Set("a", 1); s.SetLifetime(time.Hour) }
+	renew := func(s *ginsession.Session) { s.Renew() }
+	for _, row := range []struct {
+		name string
+		do   []func(*ginsession.Session)
+		wait time.Duration // after each
+		want bool          // it is there after the last
+	}{
+		{"set", []func(*ginsession.Session){func(s *ginsession.Session) { s.Set("a", 1) }}, 31 * time.Minute, false},
+		{"remembered", []func(*ginsession.Session){remember}, 30*day - time.Second, true},
+		{"remembered too long ago", []func(*ginsession.Session){remember}, 30 * day, false},
+		{"renewed", []func(*ginsession.Session){remember, renew}, 29 * day, true},
+		{"cleared", []func(*ginsession.Session){remember, func(s *ginsession.Session) { s.Clear(); s.Set("a", 2) }}, 31 * time.Minute, false},
+		{"shorter", []func(*ginsession.Session){lifetime, renew, renew}, 25 * time.Minute, true},
+		{"shorter, its end", []func(*ginsession.Session){lifetime, func(s *ginsession.Session) { s.Set("b", 1) }, func(*ginsession.Session) {}}, 25 * time.Minute, false},
+		{"idle", []func(*ginsession.Session){remember, func(s *ginsession.Session) { s.SetLifetime(day) }}, 31 * time.Minute, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(apptest.NewStore())}} {
+				v := apptest.NewVisitor(t, append(opts, ginsession.WithLifetime(12*time.Hour), ginsession.WithIdleTimeout(30*time.Minute))...)
+				for _, do := range row.do {
+					v.Visit(do)
+					time.Sleep(row.wait)
+				}
+				v.Visit(func(s *ginsession.Session) {
+					if got := s.Has("a"); got != row.want {
+						t.Errorf("%s: got %v, want %v; it ends at %v", row.name, got, row.want, s.ExpiresAt())
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestSession_SetLifetime_refuses(t *testing.T) {
+	for _, row := range []struct {
+		opts     []ginsession.Option
+		lifetime time.Duration
+	}{{nil, 0}, {nil, -time.Hour}, {nil, time.Millisecond}, {[]ginsession.Option{ginsession.WithFlaskCookie()}, time.Hour}} {
+		v := apptest.NewVisitor(t, row.opts...)
+		w := v.Visit(func(s *ginsession.Session) { s.Set("a", 1); s.SetLifetime(row.lifetime) })
+		if len(w.Errors) != 1 || !errors.Is(w.Errors[0], ginsession.ErrValue) || w.Code != http.StatusInternalServerError {
+			t.Errorf("%v: got %d and %v, want 500 and ErrValue", row.lifetime, w.Code, w.Errors)
+		}
+	}
+}
+
+// TestSession_Remember_maxAge: the cookie of a stored session says how long it
+// lasts, also if only that has changed.
+func TestSession_Remember_maxAge(t *testing.T) {
+	for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(apptest.NewStore())}} {
+		v := apptest.NewVisitor(t, append(opts, ginsession.WithPermanent())...)
+		v.Set("a", 1)
+		w := v.Visit(func(s *ginsession.Session) { s.Remember(90 * 24 * time.Hour) })
+		if got := w.Result().Cookies(); len(got) != 1 || (got[0].MaxAge-90*24*3600+5)/10 != 0 {
+			t.Errorf("got %v, want a Max-Age of 90 days", got)
+		}
+	}
+}

@@ -262,9 +262,6 @@ func (b *session) apply() {
 	case o.MaxAge == 0:
 		b.s.SetPermanent(false)
 	default:
-		// LIFETIME: once sessions have lifetimes of their own, call
-		// b.s.SetLifetime(time.Duration(o.MaxAge)*time.Second) here, and mend the
-		// comment of Bridge.
 		b.s.SetPermanent(true)
 	}
 }

@@ -30,9 +30,11 @@ type Flash struct {
 // allocates less. A Container is not safe for concurrent use, not even for
 // reading.
 type Container struct {
-	Created   time.Time
-	Expires   time.Time
-	Permanent bool
+	Created    time.Time
+	Life       time.Duration // from its creation until it expires, unless it is used again
+	Lifetime   time.Duration // at most, if it has one of its own; 0: that of the app
+	Permanent  bool
+	Remembered bool // no idle timeout
 
 	packedCount   uint32   // of packedEntries
 	packedEntries string   // in place of entries
@@ -253,13 +255,16 @@ func (c *Container) index(key string) (int, bool) {
 //
 //	format and flags   1
 //	created            8, nanoseconds since 1970, big endian
-//	expires - created  uvarint, milliseconds, rounded up
+//	life               uvarint, milliseconds, rounded up
+//	lifetime           likewise, if the flag is set
 //	number of entries  uvarint
 //	each entry         key and value, each behind its length as uvarint
 //	each flash         id (8, big endian), category and message likewise
 const (
-	format        = 0x10 // the high half of the first byte
-	flagPermanent = 0x01
+	format         = 0x10 // the high half of the first byte
+	flagPermanent  = 0x01
+	flagLifetime   = 0x02 // it has one of its own
+	flagRemembered = 0x04
 )
 
 const (
@@ -276,10 +281,19 @@ func (c *Container) Append(dst []byte) []byte {
 	if c.Permanent {
 		head |= flagPermanent
 	}
+	if c.Lifetime > 0 {
+		head |= flagLifetime
+	}
+	if c.Remembered {
+		head |= flagRemembered
+	}
 	c.merge()
 	dst = append(dst, head)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created.UnixNano()))
-	dst = binary.AppendUvarint(dst, c.lifetime())
+	dst = binary.AppendUvarint(dst, milliseconds(c.Life))
+	if c.Lifetime > 0 {
+		dst = binary.AppendUvarint(dst, milliseconds(c.Lifetime))
+	}
 	dst = binary.AppendUvarint(dst, uint64(c.Len()))
 	dst = append(dst, c.packedEntries...)
 	for _, e := range c.entries {
@@ -296,9 +310,9 @@ func (c *Container) Append(dst []byte) []byte {
 // maxLifetime is the longest [time.Duration], in milliseconds.
 const maxLifetime = uint64(math.MaxInt64 / time.Millisecond)
 
-// lifetime is the time from creation to expiry in milliseconds, rounded up.
-func (c *Container) lifetime() uint64 {
-	d := max(c.Expires.Sub(c.Created), 0)
+// milliseconds are rounded up.
+func milliseconds(d time.Duration) uint64 {
+	d = max(d, 0)
 	n := uint64(d / time.Millisecond)
 	if d%time.Millisecond > 0 && n < maxLifetime {
 		n++
@@ -313,9 +327,14 @@ func Parse(data string) (Container, error) {
 	p := parser{rest: data}
 	head := p.bytes(1)
 	created := p.bytes(8)
-	lifetime := p.uvarint()
+	life, lifetime := p.uvarint(), uint64(0)
+	if !p.failed && head[0]&flagLifetime != 0 {
+		if lifetime = p.uvarint(); lifetime == 0 {
+			p.failed = true
+		}
+	}
 	count := p.uvarint()
-	if p.failed || head[0]&^flagPermanent != format || lifetime > maxLifetime || count > min(uint64(len(p.rest)), math.MaxUint32) {
+	if p.failed || head[0]&^(flagPermanent|flagLifetime|flagRemembered) != format || max(life, lifetime) > maxLifetime || count > min(uint64(len(p.rest)), math.MaxUint32) {
 		return Container{}, errDamaged
 	}
 	flashes, ok := skipEntries(p.rest, count)
@@ -324,12 +343,14 @@ func Parse(data string) (Container, error) {
 	}
 	c := Container{
 		Created:       time.Unix(0, int64(bigEndian(created))),
+		Life:          time.Duration(life) * time.Millisecond,
+		Lifetime:      time.Duration(lifetime) * time.Millisecond,
 		Permanent:     head[0]&flagPermanent != 0,
+		Remembered:    head[0]&flagRemembered != 0,
 		packedCount:   uint32(count),
 		packedEntries: p.rest[:len(p.rest)-len(flashes)],
 		packedFlashes: flashes,
 	}
-	c.Expires = c.Created.Add(time.Duration(lifetime) * time.Millisecond)
 	if count > maxPacked {
 		c.Entries()
 	}

@@ -18,7 +18,7 @@ import (
 var began = time.Unix(1_700_000_000, 123456789)
 
 func newContainer(keys, flashes int) codec.Container {
-	c := codec.Container{Created: began, Expires: began.Add(31 * 24 * time.Hour)}
+	c := codec.Container{Created: began, Life: 31 * 24 * time.Hour}
 	for i := range keys {
 		c.Set(fmt.Sprintf("key %d", i), fmt.Sprintf(`"value %d"`, i))
 	}
@@ -29,7 +29,7 @@ func newContainer(keys, flashes int) codec.Container {
 }
 
 func sameContainer(a, b codec.Container) bool {
-	return a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.Permanent == b.Permanent &&
+	return a.Created.Equal(b.Created) && a.Life == b.Life && a.Lifetime == b.Lifetime && a.Permanent == b.Permanent && a.Remembered == b.Remembered &&
 		slices.Equal(a.Entries(), b.Entries()) && slices.Equal(a.Flashes(), b.Flashes())
 }
 
@@ -51,7 +51,7 @@ func TestContainer_roundTrip(t *testing.T) {
 // TestContainer_format: the bytes must not change, since stored ones must parse.
 func TestContainer_format(t *testing.T) {
 	c := codec.Container{Created: time.Unix(0, 0x0102030405060708), Permanent: true}
-	c.Expires = c.Created.Add(300*time.Millisecond - 1)
+	c.Life = 300*time.Millisecond - 1
 	c.Set("k", "1")
 	c.Fill(c.Entries(), []codec.Flash{{ID: 0xa1a2a3a4a5a6a7a8, Category: "c", Raw: `""`}})
 	want := "\x11" + "\x01\x02\x03\x04\x05\x06\x07\x08" + "\xac\x02" + "\x01" + "\x01k\x011" + "\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\x01c\x02\"\""
@@ -68,9 +68,9 @@ func TestContainer_expiryRounded(t *testing.T) {
 		{-1, 0}, {-time.Hour, 0}, // never alive
 	}
 	for _, row := range rows {
-		c := codec.Container{Created: began, Expires: began.Add(row.lifetime)}
+		c := codec.Container{Created: began, Life: row.lifetime}
 		got, err := codec.Parse(string(c.Append(nil)))
-		if lifetime := got.Expires.Sub(got.Created); err != nil || lifetime != row.want {
+		if lifetime := got.Life; err != nil || lifetime != row.want {
 			t.Errorf("%v: got %v, %v, want %v", row.lifetime, lifetime, err, row.want)
 		}
 	}
@@ -381,7 +381,10 @@ func allocated(fn func()) uint64 {
 
 func randomContainer(r *rand.Rand) codec.Container {
 	c := codec.Container{Created: time.Unix(0, int64(r.Uint64()>>1)), Permanent: r.IntN(2) == 0}
-	c.Expires = c.Created.Add(time.Duration(r.Uint64()>>r.IntN(60)>>21) * time.Millisecond)
+	c.Life = time.Duration(r.Uint64()>>r.IntN(60)>>21) * time.Millisecond
+	if r.IntN(3) == 0 {
+		c.Lifetime, c.Remembered = time.Duration(1+r.IntN(1e9))*time.Millisecond, r.IntN(2) == 0
+	}
 	for range r.IntN(6) {
 		c.Set(randomString(r), randomString(r))
 	}

@@ -224,7 +224,7 @@ func (k *Sealed) End(_ context.Context, at txn.Locator) error {
 // are dropped. An empty session has no cookie. The version has its content only if
 // it is to be remembered.
 func (k *Sealed) seal(r *txn.Result, now time.Time, remember bool) (version, error) {
-	r.Content.Expires = k.policy.Expiry(r.Content.Created)
+	r.Content.Life = k.policy.Life(&r.Content)
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	for !r.Content.Empty() {
@@ -232,7 +232,7 @@ func (k *Sealed) seal(r *txn.Result, now time.Time, remember bool) (version, err
 		plaintext := r.Content.Append(head)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		text := seal.AppendText(box[len(box):], box)
-		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(&r.Content, r.Content.Expires))
+		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(&r.Content, r.Content.Created.Add(r.Content.Life)))
 		if err == nil {
 			container := plaintext[len(head):]
 			if !remember {

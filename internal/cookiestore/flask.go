@@ -54,7 +54,7 @@ func (k *Flask) Load(_ context.Context, value string, into *txn.Image) (since ti
 	}
 	into.Content = codec.Container{
 		Created:   signed, // of the last write; Flask keeps no other time
-		Expires:   signed.Add(k.policy.Lifetime),
+		Life:      k.policy.Lifetime,
 		Permanent: flask.True(parsed.Permanent),
 	}
 	into.Content.Fill(parsed.Entries, parsed.Flashes)
@@ -86,7 +86,7 @@ func (k *Flask) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
 
 func (k *Flask) sign(r *txn.Result, permanent string) error {
 	now := time.Now()
-	r.Content.Created, r.Content.Expires = now, now.Add(k.policy.Lifetime)
+	r.Content.Created, r.Content.Life = now, k.policy.Lifetime
 	session := flask.Session{Entries: r.Content.Entries(), Flashes: r.Content.Flashes(), Permanent: permanent}
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
@@ -98,7 +98,7 @@ func (k *Flask) sign(r *txn.Result, permanent string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 	}
-	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, r.Content.Expires))
+	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, k.policy.End(&r.Content)))
 	return err
 }
 

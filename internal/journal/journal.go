@@ -5,6 +5,7 @@ package journal
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ginsession/ginsession/internal/codec"
 )
@@ -16,18 +17,21 @@ type Journal struct {
 	// will be logged. Otherwise the journal only counts, which allocates nothing.
 	Detailed bool
 
-	cleared   bool           // everything from before is gone
-	permanent permanent      // what was set
-	noted     uint32         // changes other than flashes that were added
-	keys      []change       // each key once
-	index     map[string]int // into keys, if there are many
-	taken     []uint64       // ids of flashes that other requests may know
+	cleared    bool           // everything from before is gone
+	permanent  permanent      // what was set
+	remembered bool           // with the lifetime
+	noted      uint32         // changes other than flashes that were added
+	keys       []change       // each key once
+	index      map[string]int // into keys, if there are many
+	taken      []uint64       // ids of flashes that other requests may know
 
 	// The flashes that were added have the ids first, first+1 and so on. They
 	// are in the session's content.
 	first uint64
-	given uint32 // ids
-	kept  uint32 // flashes, of those, that were not taken again
+
+	lifetime time.Duration // that was set, or 0
+	given    uint32        // ids
+	kept     uint32        // flashes, of those, that were not taken again
 }
 
 // permanent is what [Journal.SetPermanent] was called with, if it was.
@@ -154,6 +158,15 @@ func (j *Journal) SetPermanent(permanent bool) {
 // called.
 func (j *Journal) SetsPermanent() bool { return j.permanent != unset }
 
+// SetLifetime notes a lifetime, which is above 0.
+func (j *Journal) SetLifetime(lifetime time.Duration, remembered bool) {
+	j.noted++
+	j.lifetime, j.remembered = lifetime, remembered
+}
+
+// SetsLifetime reports whether [Journal.SetLifetime] was called.
+func (j *Journal) SetsLifetime() bool { return j.lifetime > 0 }
+
 // AddFlash returns the id for a flash that is added.
 func (j *Journal) AddFlash() uint64 {
 	if j.given == 0 {
@@ -173,6 +186,21 @@ func (j *Journal) TakeFlash(id uint64) {
 	}
 }
 
+// KeepFlash notes that a flash which was shown stays. It returns false if that was
+// not noted since the last commit: the flash has to be added anew.
+func (j *Journal) KeepFlash(id uint64) bool {
+	if j.gave(id) {
+		j.kept++
+		return true
+	}
+	i := slices.Index(j.taken, id)
+	if i < 0 {
+		return false
+	}
+	j.taken = slices.Delete(j.taken, i, i+1)
+	return true
+}
+
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 
 // Replay applies the changes to a newer content. The flashes that were added are
@@ -180,6 +208,10 @@ func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 func (j *Journal) Replay(newest, seen *codec.Container) error {
 	if j.cleared {
 		newest.Fill(nil, nil)
+		newest.Lifetime, newest.Remembered = 0, false
+	}
+	if j.SetsLifetime() {
+		newest.Lifetime, newest.Remembered = j.lifetime, j.remembered
 	}
 	if j.permanent != unset {
 		newest.Permanent = j.permanent == persistent
@@ -256,14 +288,14 @@ func (j *Journal) find(key string) (int, bool) {
 
 // Summary says what was done without any value, for the log.
 type Summary struct {
-	Cleared, Permanent bool
-	Keys               []string // that were changed, sorted
-	Added, Taken       int      // flashes
+	Cleared, Permanent, Lifetime bool
+	Keys                         []string // that were changed, sorted
+	Added, Taken                 int      // flashes
 }
 
 // Summary returns what the journal holds.
 func (j *Journal) Summary() Summary {
-	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Added: int(j.kept), Taken: len(j.taken)}
+	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept), Taken: len(j.taken)}
 	for _, c := range j.keys {
 		s.Keys = append(s.Keys, c.key)
 	}

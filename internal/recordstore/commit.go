@@ -42,13 +42,16 @@ func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error 
 		return err
 	}
 	told, want := r.At.Told, txn.TellPermanent(r.Content.Permanent)
+	if w.Journal.SetsLifetime() && r.Content.Permanent {
+		told = txn.ToldNothing // its cookie has another Max-Age
+	}
 	switch {
 	case r.Content.Empty():
 		r.At.Told = txn.ToldToDrop // a cookie that leads to nothing does no harm
 		return nil
 	case told == want && (!isReseal(r.At) || w.Late):
 		return nil
-	case w.Late && told == txn.ToldNothing && !w.Journal.SetsPermanent():
+	case w.Late && told == txn.ToldNothing && !w.Journal.SetsPermanent() && !w.Journal.SetsLifetime():
 		return nil
 	case w.Late: // all that the request did is stored, but the browser does not know
 		return sessionerr.ErrTooLate
@@ -167,8 +170,8 @@ func (v *Storage) save(ctx context.Context, r *txn.Result) error {
 // saveWhole stores the image of a result. An emptied session stays for a moment:
 // a parallel request may have something to add to it.
 func (v *Storage) saveWhole(ctx context.Context, r *txn.Result) error {
-	r.Content.Expires = v.policy.Expiry(r.Content.Created)
-	keep := r.Content.Expires
+	r.Content.Life = v.policy.Life(&r.Content)
+	keep := r.Content.Created.Add(r.Content.Life)
 	if r.Content.Empty() {
 		keep = time.Now().Add(txn.TombstoneLife)
 	}

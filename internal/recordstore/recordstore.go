@@ -241,7 +241,7 @@ func (v *Storage) line(at *txn.Locator, content *codec.Container) (string, error
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	box := v.ids.Seal(buf[:0], plaintext, v.boundID)
-	return v.cookie.Set(seal.AppendText(box[len(box):], box), txn.MaxAge(content, content.Created.Add(v.policy.Lifetime)))
+	return v.cookie.Set(seal.AppendText(box[len(box):], box), txn.MaxAge(content, v.policy.End(content)))
 }
 
 // newLocator makes at that of a new session.

@@ -102,7 +102,7 @@ func sum(list []txn.Changes) (c changes) {
 		for _, whole := range []struct {
 			done bool
 			name string
-		}{{l.Intent == txn.Destroy, "destroyed"}, {l.Intent == txn.Renew, "renewed"}, {l.Cleared, "cleared"}, {l.Permanent, "permanent"}} {
+		}{{l.Intent == txn.Destroy, "destroyed"}, {l.Intent == txn.Renew, "renewed"}, {l.Cleared, "cleared"}, {l.Permanent, "permanent"}, {l.Lifetime, "lifetime"}} {
 			if whole.done && !slices.Contains(c.whole, whole.name) {
 				c.whole = append(c.whole, whole.name)
 			}

@@ -38,20 +38,20 @@ func (t *Txn) Delete(key string) {
 func (t *Txn) Clear() {
 	c := &t.work.Content
 	if c.Empty() && t.work.Place != Stored { // no other request can have put anything in
-		c.Permanent = t.config.Permanent
+		c.Permanent, c.Lifetime, c.Remembered = t.config.Permanent, 0, false
 		t.work.Journal.Reset()
 		return
 	}
 	t.work.Journal.Clear(t.config.Permanent)
 	c.Fill(nil, nil)
-	c.Permanent = t.config.Permanent
+	c.Permanent, c.Lifetime, c.Remembered = t.config.Permanent, 0, false
 	t.changed()
 }
 
 // Renew gives the session a new id and a new lifetime with the next commit.
 func (t *Txn) Renew() {
 	if t.origin != Fresh || t.work.Place != Nowhere { // otherwise it begins with this request
-		t.work.Content.Created, t.work.Content.Expires = time.Now(), time.Time{}
+		t.work.Content.Created, t.work.Content.Life = time.Now(), 0
 	}
 	t.work.Intent = max(t.work.Intent, Renew)
 	t.changed()
@@ -76,6 +76,18 @@ func (t *Txn) SetPermanent(permanent bool) {
 	}
 	t.work.Content.Permanent = permanent
 	t.work.Journal.SetPermanent(permanent)
+	t.changed()
+}
+
+// SetLifetime gives the session a lifetime of its own. Remembered, it has no idle
+// timeout.
+func (t *Txn) SetLifetime(lifetime time.Duration, remembered bool) {
+	c := &t.work.Content
+	if c.Lifetime == lifetime && c.Remembered == remembered {
+		return
+	}
+	c.Lifetime, c.Remembered = lifetime, remembered
+	t.work.Journal.SetLifetime(lifetime, remembered)
 	t.changed()
 }
 

@@ -227,8 +227,8 @@ func (t *Txn) RefreshDue(h http.Header) bool {
 		// cookie already.
 		return t.work.Content.Permanent && !t.config.Cookie.IsSet(h)
 	}
-	gain := t.config.Expiry(t.work.Content.Created).Sub(t.work.Content.Expires)
-	if t.config.IdleTimeout == 0 {
+	gain := t.config.Life(&t.work.Content) - t.work.Content.Life
+	if t.config.IdleTimeout == 0 || t.work.Content.Remembered {
 		return gain >= time.Second // there was a timeout, or a shorter lifetime
 	}
 	return gain.Abs() >= t.config.IdleTimeout/4 // below 0 if the timeout is shorter than it was

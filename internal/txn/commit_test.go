@@ -152,7 +152,7 @@ func TestTxn_RefreshDue(t *testing.T) {
 		c := newConfig(s)
 		c.Lifetime, c.IdleTimeout = lifetime, test.idle
 		x := load(c, "sid=ann")
-		x.Content().Created, x.Content().Expires = time.Now().Add(test.created), time.Now().Add(test.expires)
+		x.Content().Created, x.Content().Life = time.Now().Add(test.created), test.expires-test.created
 		if got := x.RefreshDue(nil); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}

@@ -1,6 +1,10 @@
 package txn
 
-import "github.com/ginsession/ginsession/internal/codec"
+import (
+	"slices"
+
+	"github.com/ginsession/ginsession/internal/codec"
+)
 
 // AddFlash adds a message.
 func (t *Txn) AddFlash(category, raw string) {
@@ -29,6 +33,27 @@ func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
 		return true
 	})
 	return t.seen
+}
+
+// KeepFlashes puts back those of the messages which [Txn.TakeFlashes] has returned
+// that are wanted and that it has removed.
+func (t *Txn) KeepFlashes(wanted func(codec.Flash) bool) {
+	there := map[uint64]bool{}
+	for _, f := range t.work.Content.Flashes() {
+		there[f.ID] = true
+	}
+	t.seen = slices.Clone(t.seen)
+	for i := range t.seen {
+		f := &t.seen[i]
+		if !wanted(*f) || there[f.ID] {
+			continue
+		}
+		if !t.work.Journal.KeepFlash(f.ID) {
+			f.ID = t.work.Journal.AddFlash()
+		}
+		t.work.Content.AddFlashes(*f)
+		t.changed()
+	}
 }
 
 // DropFlashes removes the oldest messages of a session that is too large, a few

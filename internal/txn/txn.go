@@ -249,13 +249,11 @@ func (t *Txn) ID() string {
 // ExpiresAt returns when the session ends if it is not used any more.
 func (t *Txn) ExpiresAt() time.Time {
 	c := &t.work.Content
-	if c.Expires.IsZero() {
-		return t.config.Expiry(c.Created)
+	life := t.config.Life(c)
+	if c.Life != 0 { // the lifetime may have been longer when it was saved
+		life = min(c.Life, t.config.lifetime(c))
 	}
-	if end := c.Created.Add(t.config.Lifetime); end.Before(c.Expires) {
-		return end // the lifetime was longer when it was saved
-	}
-	return c.Expires
+	return c.Created.Add(life)
 }
 
 // Fail notes an error of the session.
@@ -277,22 +275,31 @@ func (p *Policy) Fresh() codec.Container {
 	return codec.Container{Created: time.Now(), Permanent: p.Permanent}
 }
 
-// Expiry returns the end of a session that is used now.
-func (p *Policy) Expiry(created time.Time) time.Time {
-	end := created.Add(p.Lifetime)
-	if p.IdleTimeout == 0 {
-		return end // without a look at the clock
+// lifetime returns how long a session lasts at most.
+func (p *Policy) lifetime(c *codec.Container) time.Duration {
+	if c.Lifetime > 0 {
+		return c.Lifetime
 	}
-	if idle := time.Now().Add(p.IdleTimeout); idle.Before(end) {
-		return idle
+	return p.Lifetime
+}
+
+// End returns when a session ends at the latest.
+func (p *Policy) End(c *codec.Container) time.Time { return c.Created.Add(p.lifetime(c)) }
+
+// Life returns how long a session that is used now lasts from its creation.
+func (p *Policy) Life(c *codec.Container) time.Duration {
+	life := p.lifetime(c)
+	if p.IdleTimeout == 0 || c.Remembered {
+		return life // without a look at the clock
 	}
-	return end
+	return min(life, time.Since(c.Created)+p.IdleTimeout)
 }
 
 // Expired goes by what was sealed and by the lifetime of today, whichever ends
 // first, so that a shortened lifetime holds at once.
 func (p *Policy) Expired(c *codec.Container, now time.Time) bool {
-	return !now.Before(c.Expires) || !now.Before(c.Created.Add(p.Lifetime))
+	age := now.Sub(c.Created)
+	return age >= c.Life || age >= p.lifetime(c)
 }
 
 // MaxAge returns how long the browser is to keep a cookie that is good until
