@@ -16,7 +16,7 @@ import (
 //
 //	SCREENSHOTS=/tmp/pictures go test -run Screenshots .
 //
-// Those by day are in docs/img.
+// demo.png is in docs/img.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
