@@ -69,9 +69,6 @@ const (
 // UpdateFunc returns the new value of a key; it may be called several times.
 type UpdateFunc func(old string, found bool) (raw string, err error)
 
-// firstKeys is the capacity for the first key.
-const firstKeys = 2
-
 // fewKeys are found faster by a look at each than in a map.
 const fewKeys = 16
 
@@ -256,9 +253,6 @@ func (j *Journal) change(key string) *change {
 	i, ok := j.find(key)
 	if ok {
 		return &j.keys[i]
-	}
-	if j.keys == nil {
-		j.keys = make([]change, 0, firstKeys)
 	}
 	j.keys = append(j.keys, change{key: key})
 	i = len(j.keys) - 1
