@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -145,6 +146,63 @@ func ExampleWithErrorHandler() {
 	w := apptest.NewBrowser(r).Post("/draft")
 	fmt.Println(w.Code, w.Body)
 	// Output: 500 {"error":"nothing was saved"}
+}
+
+// Twelve hours at most, thirty minutes idle, thirty days if remembered.
+func ExampleSession_Remember() {
+	r := exampleEngine(ginsession.WithLifetime(12*time.Hour), ginsession.WithIdleTimeout(30*time.Minute))
+	r.POST("/login", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Renew()
+		s.Set("user", "Ada")
+		if c.Query("remember") != "" {
+			s.Remember(30 * 24 * time.Hour)
+		}
+		c.String(http.StatusOK, "%v, permanent: %v", s.ExpiresAt().Sub(s.CreatedAt()).Round(time.Minute), s.Permanent())
+	})
+
+	fmt.Println(apptest.NewBrowser(r).Post("/login").Body)
+	fmt.Println(apptest.NewBrowser(r).Post("/login?remember=on").Body)
+	// Output:
+	// 30m0s, permanent: false
+	// 720h0m0s, permanent: true
+}
+
+func ExampleSession_KeepFlashes() {
+	r := exampleEngine()
+	r.GET("/save", func(c *gin.Context) { ginsession.From(c).AddFlash("Saved", "") })
+	r.GET("/old", func(c *gin.Context) {
+		s := ginsession.From(c)
+		fmt.Println(len(s.Flashes()), "shown")
+		s.KeepFlashes() // this page redirects once more
+		c.Redirect(http.StatusSeeOther, "/new")
+	})
+	r.GET("/new", func(c *gin.Context) { fmt.Println(len(ginsession.From(c).Flashes()), "shown") })
+
+	b := apptest.NewBrowser(r)
+	b.Get("/save")
+	b.Get("/old")
+	b.Get("/new")
+	// Output:
+	// 1 shown
+	// 1 shown
+}
+
+func ExampleFromContext() {
+	r := exampleEngine(ginsession.WithRequestContext())
+	visits := func(w http.ResponseWriter, req *http.Request) { // knows nothing of Gin
+		if s, ok := ginsession.FromContext(req.Context()); ok {
+			s.Set("visits", s.GetInt("visits")+1)
+			_, _ = fmt.Fprintf(w, "visit %d, %v", s.GetInt("visits"), s.All())
+		}
+	}
+	r.GET("/", gin.WrapF(visits))
+
+	b := apptest.NewBrowser(r)
+	b.Get("/")
+	fmt.Println(b.Get("/").Body)
+	// Output:
+	// visit 2, map[visits:2]
 }
 
 func exampleEngine(opts ...ginsession.Option) *gin.Engine {
