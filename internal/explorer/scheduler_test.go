@@ -103,11 +103,15 @@ func (p *process) committed(at int, err error) {
 	if len(p.segments) > 0 {
 		from = p.end().until + 1
 	}
-	if p.world.cookie && err == nil && p.program[min(from, at):at].has("SKLUDCFTNXP") {
+	if done := p.program[min(from, at):at]; p.world.cookie && (err == nil && done.has("SKLUDCFTP") || wasHonoured(err) && done.has("NX")) {
 		p.wrote()
 	}
 	p.segments = append(p.segments, segment{err: err, acked: err == nil, until: at, write: p.write})
 }
+
+// wasHonoured reports whether a Renew or Destroy was: also after earlier changes
+// were dropped.
+func wasHonoured(err error) bool { return err == nil || errors.Is(err, ginsession.ErrUnknown) }
 
 // run is the request.
 func (p *process) run() {
