@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/journal"
@@ -260,5 +261,45 @@ func TestJournal_manyKeys(t *testing.T) {
 	}
 	if got := len(r.journal.Summary().Keys); !slices.Equal(newest.Entries(), want.Entries()) || got != 40 {
 		t.Errorf("got %v and %d keys in the summary, want %v and 40", newest.Entries(), got, want.Entries())
+	}
+}
+
+// TestJournal_Replay_lifetime replays on a session that another request has
+// remembered for an hour.
+func TestJournal_Replay_lifetime(t *testing.T) {
+	for _, row := range []struct {
+		name       string
+		do         func(*journal.Journal)
+		lifetime   time.Duration
+		remembered bool
+	}{
+		{"nothing", func(*journal.Journal) {}, time.Hour, true},
+		{"another", func(j *journal.Journal) { j.SetLifetime(time.Minute, false) }, time.Minute, false},
+		{"clear", func(j *journal.Journal) { j.Clear(false) }, 0, false},
+		{"set, then clear", func(j *journal.Journal) { j.SetLifetime(time.Minute, true); j.Clear(false) }, 0, false},
+		{"clear, then set", func(j *journal.Journal) { j.Clear(false); j.SetLifetime(time.Minute, true) }, time.Minute, true},
+	} {
+		var j journal.Journal
+		row.do(&j)
+		newest := codec.Container{Lifetime: time.Hour, Remembered: true}
+		if err := j.Replay(&newest, new(codec.Container)); err != nil || newest.Lifetime != row.lifetime || newest.Remembered != row.remembered {
+			t.Errorf("%s: got %v, %v and %v, want %v and %v", row.name, newest.Lifetime, newest.Remembered, err, row.lifetime, row.remembered)
+		}
+	}
+}
+
+// TestJournal_KeepFlash: a flash that was shown and is kept is not taken from the
+// newer session.
+func TestJournal_KeepFlash(t *testing.T) {
+	j := journal.Journal{Detailed: true}
+	j.TakeFlash(1)
+	j.TakeFlash(2)
+	if !j.KeepFlash(1) || j.KeepFlash(1) {
+		t.Error("want a flash kept once")
+	}
+	var newest codec.Container
+	newest.AddFlashes(codec.Flash{ID: 1}, codec.Flash{ID: 2})
+	if err := j.Replay(&newest, new(codec.Container)); err != nil || len(newest.Flashes()) != 1 || newest.Flashes()[0].ID != 1 {
+		t.Errorf("got %v and %v, want the first flash", newest.Flashes(), err)
 	}
 }
