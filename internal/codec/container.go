@@ -36,10 +36,10 @@ type Container struct {
 	Permanent  bool
 	Remembered bool // no idle timeout
 
-	packedCount   uint32   // of packedEntries
-	packedEntries string   // in place of entries
+	packedCount   uint32   // of the packed entries that count
+	packedEntries string   // in place of entries, but for one
 	packedFlashes string   // in place of flashes
-	entries       []Entry  // sorted by key, each key once
+	entries       []Entry  // sorted by key, each key once; one that was set replaces that of packedEntries
 	pending       *pending // changes to entries; nil if there are none
 	flashes       []Flash  // oldest first
 }
@@ -64,12 +64,38 @@ func (c *Container) unpack() {
 	if c.packedEntries == "" {
 		return
 	}
-	p := parser{rest: c.packedEntries}
-	c.entries = make([]Entry, c.packedCount)
-	for i := range c.entries {
-		c.entries[i] = Entry{Key: p.string(), Raw: p.string()}
+	entries := make([]Entry, 0, c.Len())
+	add := func(packed string) {
+		for p := (parser{rest: packed}); p.rest != ""; {
+			entries = append(entries, Entry{Key: p.string(), Raw: p.string()})
+		}
 	}
-	c.packedEntries, c.packedCount = "", 0
+	before, after := c.splitPacked()
+	add(before)
+	entries = append(entries, c.entries...)
+	add(after)
+	c.packedEntries, c.packedCount, c.entries = "", 0, entries
+}
+
+// splitPacked returns the packed entries before and after the one that was set,
+// without that which it replaces.
+func (c *Container) splitPacked() (before, after string) {
+	if len(c.entries) == 0 {
+		return c.packedEntries, ""
+	}
+	after = c.packedEntries
+	for after != "" {
+		key, rest, _ := cutString(after)
+		if key > c.entries[0].Key {
+			break
+		}
+		_, rest, _ = cutString(rest)
+		if key == c.entries[0].Key {
+			return c.packedEntries[:len(c.packedEntries)-len(after)], rest
+		}
+		after = rest
+	}
+	return c.packedEntries[:len(c.packedEntries)-len(after)], after
 }
 
 // merge applies what is pending to the entries.
@@ -138,6 +164,9 @@ func (c *Container) Empty() bool { return c.Len() == 0 && c.packedFlashes == "" 
 // Find returns the value of key, and whether the container has the key.
 func (c *Container) Find(key string) (raw string, ok bool) {
 	if c.packedEntries != "" {
+		if len(c.entries) > 0 && c.entries[0].Key == key {
+			return c.entries[0].Raw, true
+		}
 		return findPacked(c.packedEntries, key)
 	}
 	i, ok := c.index(key)
@@ -177,6 +206,9 @@ func (c *Container) findPending(key string, i int, isEntry bool) (raw string, ok
 // Set sets the value of key, which it adds if need be. Setting n new keys takes
 // O(n log n) in all.
 func (c *Container) Set(key, raw string) {
+	if c.packedEntries != "" && c.setPacked(key, raw) {
+		return
+	}
 	c.unpack()
 	i, ok := c.index(key)
 	switch {
@@ -193,6 +225,19 @@ func (c *Container) Set(key, raw string) {
 	default:
 		c.change().added[key] = raw
 	}
+}
+
+// setPacked reports whether it has set the value of key, without unpacking the
+// others: most requests that set a key set no other.
+func (c *Container) setPacked(key, raw string) bool {
+	if len(c.entries) > 0 {
+		return false
+	}
+	c.entries = []Entry{{key, raw}}
+	if _, replaced := findPacked(c.packedEntries, key); replaced {
+		c.packedCount--
+	}
+	return true
 }
 
 // Delete removes key. It does nothing if the container has no such key.
@@ -295,10 +340,12 @@ func (c *Container) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, milliseconds(c.Lifetime))
 	}
 	dst = binary.AppendUvarint(dst, uint64(c.Len()))
-	dst = append(dst, c.packedEntries...)
+	before, after := c.splitPacked()
+	dst = append(dst, before...)
 	for _, e := range c.entries {
 		dst = appendString(appendString(dst, e.Key), e.Raw)
 	}
+	dst = append(dst, after...)
 	dst = append(dst, c.packedFlashes...)
 	for _, f := range c.flashes {
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)

@@ -104,6 +104,41 @@ func TestContainer_Set(t *testing.T) {
 	sameEntries(t, &c, want)
 }
 
+// TestContainer_Set_packed compares containers that were just decoded with maps,
+// whose keys are before, among and after theirs.
+func TestContainer_Set_packed(t *testing.T) {
+	r := newRandom(t)
+	for range 3_000 {
+		var stored codec.Container
+		want := map[string]string{}
+		for range r.IntN(4) {
+			key := fmt.Sprint(r.IntN(8))
+			stored.Set(key, "stored")
+			want[key] = "stored"
+		}
+		c, err := codec.Parse(string(stored.Append(nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1 + r.IntN(3) {
+			key, raw := fmt.Sprint(r.IntN(8)), fmt.Sprint(i)
+			if r.IntN(4) == 0 {
+				c.Delete(key)
+				delete(want, key)
+			} else {
+				c.Set(key, raw)
+				want[key] = raw
+			}
+			if got, ok := c.Find(key); got != want[key] || ok != (want[key] != "") || c.Len() != len(want) || c.Empty() != (len(want) == 0) {
+				t.Fatalf("%q: got %q, %v and Len %d, want %q and %d", key, got, ok, c.Len(), want[key], len(want))
+			}
+			copied := c.Clone()
+			sameEntries(t, &copied, want)
+		}
+		sameEntries(t, &c, want)
+	}
+}
+
 // sameEntries also asks a clone and the binary form, each before the container
 // has merged its changes.
 func sameEntries(t *testing.T, c *codec.Container, want map[string]string) {
