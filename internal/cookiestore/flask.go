@@ -98,7 +98,7 @@ func (k *Flask) sign(r *txn.Result, permanent string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 	}
-	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, k.policy.End(&r.Content)))
+	r.Line, err = k.cookie.Set(value, txn.MaxAge(r.Content, k.policy.End(r.Content)))
 	return err
 }
 

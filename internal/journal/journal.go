@@ -17,13 +17,12 @@ type Journal struct {
 	// will be logged. Otherwise the journal only counts, which allocates nothing.
 	Detailed bool
 
-	cleared    bool           // everything from before is gone
-	permanent  permanent      // what was set
-	remembered bool           // with the lifetime
-	noted      uint32         // changes other than flashes that were added
-	keys       []change       // each key once
-	index      map[string]int // into keys, if there are many
-	taken      []uint64       // ids of flashes that other requests may know
+	cleared    bool      // everything from before is gone
+	permanent  permanent // what was set
+	remembered bool      // with the lifetime
+	noted      uint32    // changes other than flashes that were added
+	keys       *changes  // nil if there are none
+	taken      *taken    // nil if there are none
 
 	// The flashes that were added have the ids first, first+1 and so on. They
 	// are in the session's content.
@@ -48,6 +47,19 @@ func permanentOf(b bool) permanent {
 		return persistent
 	}
 	return windowOnly
+}
+
+// changes are those of keys.
+type changes struct {
+	list  []change       // each key once
+	index map[string]int // into the list, if it is long
+	room  [1]change      // for the first
+}
+
+// taken are the flashes that were shown, and that other requests may know.
+type taken struct {
+	ids  []uint64
+	room [1]uint64 // for the first
 }
 
 // change is the net effect on one key.
@@ -105,8 +117,8 @@ func (j *Journal) Delete(key string) {
 // a clear the value depends on no other request, and raw is all there is to note.
 func (j *Journal) Update(key, raw string, fn UpdateFunc) {
 	known := j.cleared
-	if i, ok := j.find(key); ok {
-		known = j.keys[i].kind != updated
+	if c := j.find(key); c != nil {
+		known = c.kind != updated
 	}
 	if known {
 		j.Set(key, raw)
@@ -134,8 +146,8 @@ func after(first, fn UpdateFunc) UpdateFunc {
 
 // Updates reports whether the value of key depends on what other requests save.
 func (j *Journal) Updates(key string) bool {
-	i, ok := j.find(key)
-	return ok && j.keys[i].kind == updated
+	c := j.find(key)
+	return c != nil && c.kind == updated
 }
 
 // Clear notes that everything was removed, and whether the session is permanent
@@ -179,7 +191,11 @@ func (j *Journal) TakeFlash(id uint64) {
 	if j.gave(id) {
 		j.kept--
 	} else if j.note() {
-		j.taken = append(j.taken, id)
+		if j.taken == nil {
+			j.taken = new(taken)
+			j.taken.ids = j.taken.room[:0]
+		}
+		j.taken.ids = append(j.taken.ids, id)
 	}
 }
 
@@ -190,12 +206,19 @@ func (j *Journal) KeepFlash(id uint64) bool {
 		j.kept++
 		return true
 	}
-	i := slices.Index(j.taken, id)
+	i := slices.Index(j.takenIDs(), id)
 	if i < 0 {
 		return false
 	}
-	j.taken = slices.Delete(j.taken, i, i+1)
+	j.taken.ids = slices.Delete(j.taken.ids, i, i+1)
 	return true
+}
+
+func (j *Journal) takenIDs() []uint64 {
+	if j.taken == nil {
+		return nil
+	}
+	return j.taken.ids
 }
 
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
@@ -213,14 +236,14 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	if j.permanent != unset {
 		newest.Permanent = j.permanent == persistent
 	}
-	for _, c := range j.keys {
-		if err := c.replay(newest); err != nil {
+	for i := range j.changes() {
+		if err := j.keys.list[i].replay(newest); err != nil {
 			return err
 		}
 	}
-	if len(j.taken) > 0 {
-		taken := make(map[uint64]bool, len(j.taken))
-		for _, id := range j.taken {
+	if ids := j.takenIDs(); len(ids) > 0 {
+		taken := make(map[uint64]bool, len(ids))
+		for _, id := range ids {
 			taken[id] = true
 		}
 		newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
@@ -248,36 +271,54 @@ func (c *change) replay(newest *codec.Container) error {
 	return nil
 }
 
-// change returns the entry for key, which it makes if there is none.
-func (j *Journal) change(key string) *change {
-	i, ok := j.find(key)
-	if ok {
-		return &j.keys[i]
+// changes returns those of keys.
+func (j *Journal) changes() []change {
+	if j.keys == nil {
+		return nil
 	}
-	j.keys = append(j.keys, change{key: key})
-	i = len(j.keys) - 1
-	if j.index != nil {
-		j.index[key] = i
-	} else if len(j.keys) > fewKeys {
-		j.index = make(map[string]int, 2*len(j.keys))
-		for i := range j.keys {
-			j.index[j.keys[i].key] = i
-		}
-	}
-	return &j.keys[i]
+	return j.keys.list
 }
 
-func (j *Journal) find(key string) (int, bool) {
-	if j.index != nil {
-		i, ok := j.index[key]
-		return i, ok
+// change returns the entry for key, which it makes if there is none.
+func (j *Journal) change(key string) *change {
+	if c := j.find(key); c != nil {
+		return c
 	}
-	for i := range j.keys {
-		if j.keys[i].key == key {
-			return i, true
+	if j.keys == nil {
+		j.keys = new(changes)
+		j.keys.list = j.keys.room[:0]
+	}
+	return j.keys.add(key)
+}
+
+// find returns the entry for key, or nil.
+func (j *Journal) find(key string) *change {
+	if j.keys != nil && j.keys.index != nil {
+		if i, ok := j.keys.index[key]; ok {
+			return &j.keys.list[i]
+		}
+		return nil
+	}
+	for i, c := range j.changes() {
+		if c.key == key {
+			return &j.keys.list[i]
 		}
 	}
-	return 0, false
+	return nil
+}
+
+func (k *changes) add(key string) *change {
+	k.list = append(k.list, change{key: key})
+	last := len(k.list) - 1
+	if k.index != nil {
+		k.index[key] = last
+	} else if len(k.list) > fewKeys {
+		k.index = make(map[string]int, 2*len(k.list))
+		for i := range k.list {
+			k.index[k.list[i].key] = i
+		}
+	}
+	return &k.list[last]
 }
 
 // Summary says what was done without any value, for the log.
@@ -289,8 +330,8 @@ type Summary struct {
 
 // Summary returns what the journal holds.
 func (j *Journal) Summary() Summary {
-	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept), Taken: len(j.taken)}
-	for _, c := range j.keys {
+	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept), Taken: len(j.takenIDs())}
+	for _, c := range j.changes() {
 		s.Keys = append(s.Keys, c.key)
 	}
 	slices.Sort(s.Keys)

@@ -94,8 +94,8 @@ func (t *Txn) SetLifetime(lifetime time.Duration, remembered bool) {
 // Refuse notes a change that cannot be saved.
 func (t *Txn) Refuse(err error) {
 	t.Fail(err)
-	if t.refused == nil {
-		t.refused = err
+	if t.refused() == nil {
+		t.wrong().refused = err
 	}
 	t.changed()
 }
@@ -110,7 +110,7 @@ func (t *Txn) Abandon() {
 
 // changed notes that there is something to save.
 func (t *Txn) changed() {
-	if t.readOnly {
+	if t.ReadOnly() {
 		panic("ginsession: the function given to WithValidator has changed the session, which it may only read")
 	}
 	t.modified, t.settled = true, false

@@ -59,7 +59,9 @@ func (t *Txn) KeepFlashes(wanted func(codec.Flash) bool) {
 // DropFlashes removes the oldest messages of a session that is too large, a few
 // of many at a time, and reports whether there were any.
 func (r *Result) DropFlashes() bool {
-	n := r.Content.DropFlashes(1 + len(r.Content.Flashes())/16)
+	content := *r.Content // what the request sees stays as it is
+	n := content.DropFlashes(1 + len(content.Flashes())/16)
+	r.Content = &content
 	r.Dropped += n
 	return n > 0
 }

@@ -91,7 +91,8 @@ type Image struct {
 	At      Locator
 }
 
-// Work is what a storage gets to commit. It is not to be changed.
+// Work is what a storage gets to commit. It is not to be changed but for the
+// times of the content.
 type Work struct {
 	Image                   // as the request sees it
 	Journal journal.Journal // what the request did
@@ -109,7 +110,8 @@ type Others struct {
 
 // Result is what a commit has done.
 type Result struct {
-	Image   // as it is stored now
+	Content *codec.Container // as it is stored now
+	At      Locator
 	Place   Place
 	Line    string // the Set-Cookie line that the browser needs, or ""
 	Size    int    // of the record or the line, in bytes
@@ -119,8 +121,8 @@ type Result struct {
 // Storage keeps sessions between requests. Its methods may be called with a
 // context that is over: a goroutine goes on, or the client has hung up.
 //
-// Create, Change and Renew fill in a result that has the content of the work and
-// is zero otherwise. After ErrEnded the work is dropped; after ErrUnavailable the
+// Create, Change and Renew fill in a result that has the content of the work,
+// until they replace that by another one, and is zero otherwise. After ErrEnded the work is dropped; after ErrUnavailable the
 // outcome is unknown; after ErrLate a result with [Stored] is what was stored
 // although no cookie can be sent; after all other errors nothing has changed.
 type Storage interface {
@@ -179,11 +181,8 @@ type Txn struct {
 	request *http.Request
 	trace   *Trace // nil: nothing is logged
 
-	work     Work
-	rejected error // why a cookie was not accepted
-	broken   error // what the storage holds is unknown
-	refused  error // a change that cannot be saved
-	err      error // the first thing that went wrong
+	work    Work
+	trouble *trouble // nil if there is none
 
 	seen []codec.Flash // the messages that Flashes returns; nil before the first call
 
@@ -194,8 +193,24 @@ type Txn struct {
 	origin      Origin
 	modified    bool // the request has changed the session, saved or not
 	settled     bool // an error was reported, and nothing has changed since
-	readOnly    bool // a view for the validator
+	asked       bool // the storage or the validator has not answered, and never will if it has panicked
 	importSpent bool // the imported cookie is of no more use
+}
+
+// trouble is what went wrong with a session.
+type trouble struct {
+	rejected error // why a cookie was not accepted
+	broken   error // why the outcome of a load or a commit is unknown
+	refused  error // a change that cannot be saved
+	first    error // of all but the rejection
+}
+
+// wrong returns what went wrong, to note more.
+func (t *Txn) wrong() *trouble {
+	if t.trouble == nil {
+		t.trouble = new(trouble)
+	}
+	return t.trouble
 }
 
 // New returns a Txn that has yet to be loaded. It reads the request's cookies and
@@ -224,19 +239,45 @@ func (t *Txn) Origin() Origin { return t.origin }
 func (t *Txn) Modified() bool { return t.modified }
 
 // Rejected returns why a cookie was not accepted, or nil.
-func (t *Txn) Rejected() error { return t.rejected }
+func (t *Txn) Rejected() error {
+	if t.trouble == nil {
+		return nil
+	}
+	return t.trouble.rejected
+}
 
 // Err returns the first thing that went wrong, or nil.
-func (t *Txn) Err() error { return t.err }
+func (t *Txn) Err() error {
+	if t.trouble == nil || t.trouble.first == nil {
+		return t.Broken()
+	}
+	return t.trouble.first
+}
 
 // Broken returns why the outcome of a load or a commit is unknown, or nil.
-func (t *Txn) Broken() error { return t.broken }
+func (t *Txn) Broken() error {
+	switch {
+	case t.asked:
+		return sessionerr.ErrPanic
+	case t.trouble == nil:
+		return nil
+	}
+	return t.trouble.broken
+}
+
+// refused returns a change that cannot be saved, or nil.
+func (t *Txn) refused() error {
+	if t.trouble == nil {
+		return nil
+	}
+	return t.trouble.refused
+}
 
 // Trace returns what happened so far, or nil if nothing is logged.
 func (t *Txn) Trace() *Trace { return t.trace }
 
 // ReadOnly reports whether the session can only be read.
-func (t *Txn) ReadOnly() bool { return t.readOnly }
+func (t *Txn) ReadOnly() bool { return t.request == nil }
 
 // ID returns the name of the stored session, or "".
 func (t *Txn) ID() string {
@@ -258,8 +299,8 @@ func (t *Txn) ExpiresAt() time.Time {
 
 // Fail notes an error of the session.
 func (t *Txn) Fail(err error) {
-	if t.err == nil {
-		t.err = err
+	if w := t.wrong(); w.first == nil {
+		w.first = err
 	}
 }
 
@@ -320,18 +361,18 @@ func (w *Work) Rebase(newer *codec.Container, r *Result) error {
 	if w.Intent == Renew {
 		newer.Created = w.Content.Created
 	}
-	r.Content, r.Dropped = *newer, 0
+	r.Content, r.Dropped = newer, 0
 	return nil
 }
 
 // ask precedes a call of the storage, and answered follows it. In between, and for
 // good if the storage panics, the outcome is unknown.
-func (t *Txn) ask() (start time.Time, known error) {
-	known, t.broken = t.broken, sessionerr.ErrPanic
-	return t.trace.now(), known
+func (t *Txn) ask() (start time.Time) {
+	t.asked = true
+	return t.trace.now()
 }
 
-func (t *Txn) answered(start time.Time, known error) {
-	t.broken = known
+func (t *Txn) answered(start time.Time) {
+	t.asked = false
 	t.trace.took(start)
 }

@@ -80,7 +80,7 @@ var mutants = []mutant{
 	// Changes.
 	{"the changes are replayed twice", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	_ = w.Journal.Replay(newer, &w.Content)
 	if err := w.Journal.Replay(newer, &w.Content); err != nil {`},
-	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = *newer, 0`, `r.Dropped = 0`},
+	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = newer, 0`, `r.Dropped = 0`},
 	{"a conflict saves what others saved", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	if err := error(nil); err != nil {`},
 	{"a conflict counts as success", contend, `		if !superseded(err) {`, `		if superseded(err) {
 			return nil
@@ -93,7 +93,7 @@ var mutants = []mutant{
 		}
 		return err
 	}`},
-	{"an unknown outcome is forgotten after Save", txn, `t.broken = err // it may be saved`, `_ = err // it may be saved`},
+	{"an unknown outcome is forgotten after Save", txn, `t.wrong().broken = err // it may be saved`, `_ = err // it may be saved`},
 	{"a session that is gone begins anew", commit, `	if err != nil {
 		r.Place = txn.Nowhere`, `	if errors.Is(err, sessionerr.ErrEnded) {
 		return v.Create(ctx, w, r)
@@ -119,7 +119,7 @@ var mutants = []mutant{
 `, ``},
 	{"added flashes are not replayed", journal, `newest.AddFlashes(added...)`, `_ = added`},
 	{"all flashes are replayed", journal, `return !j.gave(f.ID) })`, `return false })`},
-	{"taken flashes are not noted", journal, `j.taken = append(j.taken, id)`, `_ = id`},
+	{"taken flashes are not noted", journal, `j.taken.ids = append(j.taken.ids, id)`, `_ = id`},
 
 	// The request.
 	{"a tombstone met by the load is none", records, `return since, sessionerr.ErrOver`, `*into = txn.Image{}
@@ -129,7 +129,7 @@ var mutants = []mutant{
 	at.Version`, `return sessionerr.ErrGone
 	}
 	at.Version`},
-	{"a failed load is no reason to fail", load, `		t.broken = err
+	{"a failed load is no reason to fail", load, `		t.wrong().broken = err
 `, ``},
 	{"a commit that failed is answered 200", txn, `		t.settled = true
 		return err
@@ -138,8 +138,8 @@ var mutants = []mutant{
 		return nil
 	}
 	if h == nil`},
-	{"what was saved is saved again", txn, `t.work.Intent = r.Image, r.Place, Save
-	t.begin()`, `t.work.Intent = r.Image, r.Place, Save`},
+	{"what was saved is saved again", txn, `t.work.Intent = r.At, r.Place, Save
+	t.begin()`, `t.work.Intent = r.At, r.Place, Save`},
 	{"dropped changes stay in the session", txn, `Work{Image: Image{Content: t.config.Fresh()}, Others`, `Work{Image: Image{Content: t.work.Content}, Others`},
 
 	// Sessions in cookies.
