@@ -25,12 +25,21 @@ type Flash struct {
 	Element  string // category and message as Flask encoded them, or ""; not in the binary form
 }
 
+// Instant is a time in nanoseconds since 1970.
+type Instant int64
+
+// InstantOf returns the instant of a time between 1678 and 2262.
+func InstantOf(t time.Time) Instant { return Instant(t.UnixNano()) }
+
+// Time returns the time of an instant, without a monotonic clock.
+func (i Instant) Time() time.Time { return time.Unix(0, int64(i)) }
+
 // Container is the content of a session. Values stay encoded until they are
 // asked for, and what was parsed stays in one piece until it changes, which
 // allocates less. A Container is not safe for concurrent use, not even for
 // reading.
 type Container struct {
-	Created    time.Time
+	Created    Instant
 	Life       time.Duration // from its creation until it expires, unless it is used again
 	Lifetime   time.Duration // at most, if it has one of its own; 0: that of the app
 	Permanent  bool
@@ -39,6 +48,7 @@ type Container struct {
 	packedCount   uint32   // of the packed entries that count
 	packedEntries string   // in place of entries, but for one
 	packedFlashes string   // in place of flashes
+	set           [1]Entry // the first that was set, if entries is it
 	entries       []Entry  // sorted by key, each key once; one that was set replaces that of packedEntries
 	pending       *pending // changes to entries; nil if there are none
 	flashes       []Flash  // oldest first
@@ -233,7 +243,8 @@ func (c *Container) setPacked(key, raw string) bool {
 	if len(c.entries) > 0 {
 		return false
 	}
-	c.entries = []Entry{{key, raw}}
+	c.set[0] = Entry{key, raw}
+	c.entries = c.set[:]
 	if _, replaced := findPacked(c.packedEntries, key); replaced {
 		c.packedCount--
 	}
@@ -334,7 +345,7 @@ func (c *Container) Append(dst []byte) []byte {
 	}
 	c.merge()
 	dst = append(dst, head)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created.UnixNano()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created))
 	dst = binary.AppendUvarint(dst, milliseconds(c.Life))
 	if c.Lifetime > 0 {
 		dst = binary.AppendUvarint(dst, milliseconds(c.Lifetime))
@@ -389,7 +400,7 @@ func Parse(data string) (Container, error) {
 		return Container{}, errDamaged
 	}
 	c := Container{
-		Created:       time.Unix(0, int64(bigEndian(created))),
+		Created:       Instant(bigEndian(created)),
 		Life:          time.Duration(life) * time.Millisecond,
 		Lifetime:      time.Duration(lifetime) * time.Millisecond,
 		Permanent:     head[0]&flagPermanent != 0,

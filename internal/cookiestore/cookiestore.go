@@ -109,7 +109,7 @@ func (k *Sealed) open(value string, into *txn.Image) (written time.Time, err err
 		return written, sessionerr.ErrContent
 	}
 	into.At.ID, into.At.Note = cmp.Or(id, number), number
-	return into.Content.Created.Add(age), nil
+	return into.Content.Created.Time().Add(age), nil
 }
 
 // later begins the plaintext of all versions of a session but the first. No
@@ -232,11 +232,11 @@ func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 	for {
-		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created))
+		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created.Time()))
 		plaintext := r.Content.Append(head)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		text := seal.AppendText(box[len(box):], box)
-		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(r.Content, r.Content.Created.Add(r.Content.Life)))
+		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(r.Content, r.Content.Created.Time().Add(r.Content.Life)))
 		if err == nil {
 			return complete(r, append(line, box[:numberSize]...)), nil
 		}

@@ -11,7 +11,8 @@ import (
 )
 
 // Journal holds the changes of a request since its last commit. Replayed, they
-// keep what parallel requests did to other keys.
+// keep what parallel requests did to other keys. It notes what was changed; the
+// values are in the content that the request sees.
 type Journal struct {
 	// Detailed is set before anything is noted: the changes may be replayed, or
 	// will be logged. Otherwise the journal only counts, which allocates nothing.
@@ -22,10 +23,8 @@ type Journal struct {
 	remembered bool      // with the lifetime
 	noted      uint32    // changes other than flashes that were added
 	keys       *changes  // nil if there are none
-	taken      *taken    // nil if there are none
 
-	// The flashes that were added have the ids first, first+1 and so on. They
-	// are in the session's content.
+	// The flashes that were added have the ids first, first+1 and so on.
 	first uint64
 
 	lifetime time.Duration // that was set, or 0
@@ -56,27 +55,12 @@ type changes struct {
 	room  [1]change      // for the first
 }
 
-// taken are the flashes that were shown, and that other requests may know.
-type taken struct {
-	ids  []uint64
-	room [1]uint64 // for the first
-}
-
-// change is the net effect on one key.
+// change is that of one key: it gets the value that the request sees, or none, or
+// what a function returns for the value that is there.
 type change struct {
-	key  string
-	raw  string     // the new value of a set
-	fn   UpdateFunc // of an update
-	kind kind
+	key string
+	fn  UpdateFunc // nil if the value depends on no other request
 }
-
-type kind int8
-
-const (
-	set     kind = iota // to a value that depends on no other request
-	deleted             // removed
-	updated             // the function is applied to the value that is there
-)
 
 // UpdateFunc returns the new value of a key; it may be called several times.
 type UpdateFunc func(old string, found bool) (raw string, err error)
@@ -99,34 +83,22 @@ func (j *Journal) note() bool {
 	return j.Detailed
 }
 
-// Set notes a new value.
-func (j *Journal) Set(key, raw string) {
+// Set notes that a key was set or deleted.
+func (j *Journal) Set(key string) {
 	if j.note() {
-		*j.change(key) = change{key: key, raw: raw, kind: set}
+		j.change(key).fn = nil
 	}
 }
 
-// Delete notes that a key was removed.
-func (j *Journal) Delete(key string) {
-	if j.note() {
-		*j.change(key) = change{key: key, kind: deleted}
-	}
-}
-
-// Update notes a function, which has just returned raw. After a set, a delete or
-// a clear the value depends on no other request, and raw is all there is to note.
-func (j *Journal) Update(key, raw string, fn UpdateFunc) {
-	known := j.cleared
-	if c := j.find(key); c != nil {
-		known = c.kind != updated
-	}
-	if known {
-		j.Set(key, raw)
-		return
-	}
-	if j.note() {
-		c := j.change(key)
-		c.kind, c.fn = updated, after(c.fn, fn)
+// Update notes the function that a key was updated by. After a set, a delete or a
+// clear the value depends on no other request.
+func (j *Journal) Update(key string, fn UpdateFunc) {
+	c := j.find(key)
+	if j.note() && (c == nil && !j.cleared || c != nil && c.fn != nil) {
+		c = j.change(key)
+		c.fn = after(c.fn, fn)
+	} else if j.Detailed {
+		j.change(key)
 	}
 }
 
@@ -147,7 +119,7 @@ func after(first, fn UpdateFunc) UpdateFunc {
 // Updates reports whether the value of key depends on what other requests save.
 func (j *Journal) Updates(key string) bool {
 	c := j.find(key)
-	return c != nil && c.kind == updated
+	return c != nil && c.fn != nil
 }
 
 // Clear notes that everything was removed, and whether the session is permanent
@@ -186,46 +158,28 @@ func (j *Journal) AddFlash() uint64 {
 	return j.first + uint64(j.given) - 1
 }
 
-// TakeFlash notes that a flash was shown.
+// TakeFlash notes that a flash was shown and removed.
 func (j *Journal) TakeFlash(id uint64) {
 	if j.gave(id) {
 		j.kept--
-	} else if j.note() {
-		if j.taken == nil {
-			j.taken = new(taken)
-			j.taken.ids = j.taken.room[:0]
-		}
-		j.taken.ids = append(j.taken.ids, id)
+	} else {
+		j.noted++
 	}
 }
 
-// KeepFlash notes that a flash which was shown stays. It returns false if that was
-// not noted since the last commit: the flash has to be added anew.
-func (j *Journal) KeepFlash(id uint64) bool {
+// KeepFlash notes that a flash which was removed is there again.
+func (j *Journal) KeepFlash(id uint64) {
 	if j.gave(id) {
 		j.kept++
-		return true
 	}
-	i := slices.Index(j.takenIDs(), id)
-	if i < 0 {
-		return false
-	}
-	j.taken.ids = slices.Delete(j.taken.ids, i, i+1)
-	return true
-}
-
-func (j *Journal) takenIDs() []uint64 {
-	if j.taken == nil {
-		return nil
-	}
-	return j.taken.ids
 }
 
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 
-// Replay applies the changes to a newer content. The flashes that were added are
-// in seen, the content that the request has worked on.
-func (j *Journal) Replay(newest, seen *codec.Container) error {
+// Replay applies the changes to a newer content. The values and the flashes that
+// were added are in seen, the content that the request has worked on. The flashes
+// that were shown are removed, unless they are there again.
+func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) error {
 	if j.cleared {
 		newest.Fill(nil, nil)
 		newest.Lifetime, newest.Remembered = 0, false
@@ -236,16 +190,12 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	if j.permanent != unset {
 		newest.Permanent = j.permanent == persistent
 	}
-	for i := range j.changes() {
-		if err := j.keys.list[i].replay(newest); err != nil {
+	for _, c := range j.changes() {
+		if err := c.replay(newest, seen); err != nil {
 			return err
 		}
 	}
-	if ids := j.takenIDs(); len(ids) > 0 {
-		taken := make(map[uint64]bool, len(ids))
-		for _, id := range ids {
-			taken[id] = true
-		}
+	if taken := Taken(seen, shown); len(taken) > 0 {
 		newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
 	}
 	if j.kept > 0 {
@@ -255,18 +205,36 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	return nil
 }
 
-func (c *change) replay(newest *codec.Container) error {
-	switch c.kind {
-	case set:
-		newest.Set(c.key, c.raw)
-	case deleted:
-		newest.Delete(c.key)
-	case updated:
-		raw, err := c.fn(newest.Find(c.key))
-		if err != nil {
-			return err
-		}
+// Taken returns the ids of the flashes that were shown and are not seen any more.
+// Those without an id are known to no other request.
+func Taken(seen *codec.Container, shown []codec.Flash) map[uint64]bool {
+	if len(shown) == 0 {
+		return nil
+	}
+	taken := make(map[uint64]bool, len(shown))
+	for _, f := range shown {
+		taken[f.ID] = true
+	}
+	delete(taken, 0)
+	for _, f := range seen.Flashes() {
+		delete(taken, f.ID)
+	}
+	return taken
+}
+
+func (c *change) replay(newest, seen *codec.Container) (err error) {
+	raw, found := seen.Find(c.key)
+	if c.fn != nil {
+		raw, err = c.fn(newest.Find(c.key))
+		found = true
+	}
+	switch {
+	case err != nil:
+		return err
+	case found:
 		newest.Set(c.key, raw)
+	default:
+		newest.Delete(c.key)
 	}
 	return nil
 }
@@ -328,9 +296,9 @@ type Summary struct {
 	Added, Taken                 int      // flashes
 }
 
-// Summary returns what the journal holds.
+// Summary returns what the journal holds, but for the flashes that were taken.
 func (j *Journal) Summary() Summary {
-	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept), Taken: len(j.takenIDs())}
+	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept)}
 	for _, c := range j.changes() {
 		s.Keys = append(s.Keys, c.key)
 	}

@@ -171,7 +171,7 @@ func (v *Storage) save(ctx context.Context, r *txn.Result) error {
 // a parallel request may have something to add to it.
 func (v *Storage) saveWhole(ctx context.Context, r *txn.Result) error {
 	r.Content.Life = v.policy.Life(r.Content)
-	keep := r.Content.Created.Add(r.Content.Life)
+	keep := r.Content.Created.Time().Add(r.Content.Life)
 	if r.Content.Empty() {
 		keep = time.Now().Add(txn.TombstoneLife)
 	}

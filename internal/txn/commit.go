@@ -174,8 +174,11 @@ func (t *Txn) end(ctx context.Context) (err error) {
 	if t.work.Place == Stored {
 		err = t.config.Storage.End(ctx, t.work.At)
 	}
-	for o := t.work.Others; o != nil; o = o.Rest {
-		if failed := t.config.Storage.End(ctx, o.At); err == nil {
+	if t.trouble == nil {
+		return err
+	}
+	for o := t.trouble.others; o != nil; o = o.rest {
+		if failed := t.config.Storage.End(ctx, o.at); err == nil {
 			err = failed
 		}
 	}
@@ -196,8 +199,8 @@ func (t *Txn) install(r *Result) {
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
 	t.spendImport()
-	if t.work.Intent == Destroy {
-		t.work.Others = nil // they have ended
+	if t.work.Intent == Destroy && t.trouble != nil {
+		t.trouble.others = nil // they have ended
 	}
 	if r.Content != &t.work.Content {
 		t.work.Content = *r.Content
@@ -215,7 +218,7 @@ func (t *Txn) drop() {
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
-	t.work = Work{Image: Image{Content: t.config.Fresh()}, Others: t.work.Others, Place: Ended, Late: t.work.Late}
+	t.work = Work{Image: Image{Content: t.config.Fresh()}, Shown: t.work.Shown, Place: Ended, Late: t.work.Late}
 	t.begin()
 }
 

@@ -205,7 +205,7 @@ func (t *Txn) accept(err error, origin Origin) bool {
 // endToo notes a session that a log-out ends as well, if it is on a server.
 func (t *Txn) endToo(at Locator) {
 	if at.ID != "" {
-		t.work.Others = &Others{at, t.work.Others}
+		t.wrong().others = &others{at, t.wrong().others}
 	}
 }
 

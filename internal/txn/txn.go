@@ -96,16 +96,10 @@ type Image struct {
 type Work struct {
 	Image                   // as the request sees it
 	Journal journal.Journal // what the request did
-	Others  *Others         // more sessions that a [Destroy] ends, or nil
+	Shown   []codec.Flash   // the messages that Flashes returns; nil before the first call
 	Place   Place
 	Intent  Intent
 	Late    bool // the headers have left: no cookie can be sent
-}
-
-// Others is a list of sessions.
-type Others struct {
-	At   Locator
-	Rest *Others
 }
 
 // Result is what a commit has done.
@@ -184,8 +178,6 @@ type Txn struct {
 	work    Work
 	trouble *trouble // nil if there is none
 
-	seen []codec.Flash // the messages that Flashes returns; nil before the first call
-
 	setCookie  string    // the Set-Cookie line of the last commit
 	sentCookie string    // the one among the headers
 	lines      [3]string // ours among the headers: see the constants
@@ -199,10 +191,17 @@ type Txn struct {
 
 // trouble is what went wrong with a session.
 type trouble struct {
-	rejected error // why a cookie was not accepted
-	broken   error // why the outcome of a load or a commit is unknown
-	refused  error // a change that cannot be saved
-	first    error // of all but the rejection
+	rejected error   // why a cookie was not accepted
+	broken   error   // why the outcome of a load or a commit is unknown
+	refused  error   // a change that cannot be saved
+	first    error   // of all but the rejection
+	others   *others // more sessions that a log-out ends, or nil
+}
+
+// others is a list of sessions.
+type others struct {
+	at   Locator
+	rest *others
 }
 
 // wrong returns what went wrong, to note more.
@@ -225,6 +224,9 @@ func New(config *Config, request *http.Request, late bool, trace *Trace) *Txn {
 // begin empties the journal. Its details are for a replay, which only a stored
 // session can need, and for the log.
 func (t *Txn) begin() {
+	if len(t.work.Shown) > 0 {
+		t.forgetTaken()
+	}
 	t.work.Journal.Reset()
 	t.work.Journal.Detailed = t.trace != nil || t.config.Replayed && t.work.Place == Stored
 }
@@ -294,7 +296,7 @@ func (t *Txn) ExpiresAt() time.Time {
 	if c.Life != 0 { // the lifetime may have been longer when it was saved
 		life = min(c.Life, t.config.lifetime(c))
 	}
-	return c.Created.Add(life)
+	return c.Created.Time().Add(life)
 }
 
 // Fail notes an error of the session.
@@ -313,7 +315,7 @@ type Policy struct {
 
 // Fresh returns the content of a session that begins now.
 func (p *Policy) Fresh() codec.Container {
-	return codec.Container{Created: time.Now(), Permanent: p.Permanent}
+	return codec.Container{Created: codec.InstantOf(time.Now()), Permanent: p.Permanent}
 }
 
 // lifetime returns how long a session lasts at most.
@@ -325,7 +327,7 @@ func (p *Policy) lifetime(c *codec.Container) time.Duration {
 }
 
 // End returns when a session ends at the latest.
-func (p *Policy) End(c *codec.Container) time.Time { return c.Created.Add(p.lifetime(c)) }
+func (p *Policy) End(c *codec.Container) time.Time { return c.Created.Time().Add(p.lifetime(c)) }
 
 // Life returns how long a session that is used now lasts from its creation.
 func (p *Policy) Life(c *codec.Container) time.Duration {
@@ -333,13 +335,13 @@ func (p *Policy) Life(c *codec.Container) time.Duration {
 	if p.IdleTimeout == 0 || c.Remembered {
 		return life // without a look at the clock
 	}
-	return min(life, time.Since(c.Created)+p.IdleTimeout)
+	return min(life, time.Since(c.Created.Time())+p.IdleTimeout)
 }
 
 // Expired goes by what was sealed and by the lifetime of today, whichever ends
 // first, so that a shortened lifetime holds at once.
 func (p *Policy) Expired(c *codec.Container, now time.Time) bool {
-	age := now.Sub(c.Created)
+	age := now.Sub(c.Created.Time())
 	return age >= c.Life || age >= p.lifetime(c)
 }
 
@@ -355,7 +357,7 @@ func MaxAge(c *codec.Container, end time.Time) time.Duration {
 // Rebase makes the content of a result that of a newer one, to which it applies
 // the changes of the request. A renewal keeps its time.
 func (w *Work) Rebase(newer *codec.Container, r *Result) error {
-	if err := w.Journal.Replay(newer, &w.Content); err != nil {
+	if err := w.Journal.Replay(newer, &w.Content, w.Shown); err != nil {
 		return err
 	}
 	if w.Intent == Renew {
