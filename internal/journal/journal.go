@@ -93,12 +93,15 @@ func (j *Journal) Set(key string) {
 // Update notes the function that a key was updated by. After a set, a delete or a
 // clear the value depends on no other request.
 func (j *Journal) Update(key string, fn UpdateFunc) {
-	c := j.find(key)
-	if j.note() && (c == nil && !j.cleared || c != nil && c.fn != nil) {
-		c = j.change(key)
+	depends := !j.cleared
+	if c := j.find(key); c != nil {
+		depends = c.fn != nil
+	}
+	if !j.note() {
+		return
+	}
+	if c := j.change(key); depends {
 		c.fn = after(c.fn, fn)
-	} else if j.Detailed {
-		j.change(key)
 	}
 }
 

@@ -110,7 +110,7 @@ var mutants = []mutant{
 `, ``},
 
 	// The journal.
-	{"Update saves the value that it saw", journal, `c == nil && !j.cleared || c != nil && c.fn != nil`, `false`},
+	{"Update saves the value that it saw", journal, `if c := j.change(key); depends {`, `if c := j.change(key); false {`},
 	{"Clear is not replayed", journal, `		newest.Fill(nil, nil)
 `, ``},
 	{"Delete is not replayed", journal, `		newest.Delete(c.key)
