@@ -108,6 +108,11 @@ func (s *server) recordSize(store string) int {
 	return sum(s.ask("mg "+must(url.QueryUnescape(key[1]))+" s"), `HD s(\d+)`)
 }
 
+// inUse asks a server how much memory it has taken for what it holds, in bytes.
+var inUse = map[string][2]string{"Memcached": {"stats slabs", `total_malloced (\d+)`}, "Redis": {"INFO", `used_memory:(\d+)`}}
+
+func (s *server) memory(store string) int { return sum(s.ask(inUse[store][0]), inUse[store][1]) }
+
 // start opens the app, on the server that all share or on one of its own. If the
 // server is missing, it skips the benchmark.
 func (v *variant) start(tb testing.TB, alone bool) (app, *server) {
