@@ -2,6 +2,7 @@ package recordstore_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"sync"
@@ -114,5 +115,45 @@ func TestStorage_Commit_twoProcesses(t *testing.T) {
 		if got, want := s.store.Calls("save"), 2*browsers*requests; got > want {
 			t.Errorf("got %d saves, want at most %d: most requests wait for their turn", got, want)
 		}
+	})
+}
+
+// TestStorage_Commit_otherSession: a request does not wait for one that contends
+// for another session, although their ids begin with the same byte.
+func TestStorage_Commit_otherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		var one, other *apptest.Browser
+		for seen := map[byte]*apptest.Browser{}; one == nil; {
+			other = apptest.NewBrowser(s)
+			other.Get("/?do=set:user=bob")
+			box, err := base64.RawURLEncoding.DecodeString(other.Cookies()[0].Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := apptest.Unseal(t, box, "ginsession id 1", cookieName)[0]
+			one, seen[first] = seen[first], other
+		}
+		var conflict atomic.Bool
+		goOn := make(chan struct{})
+		s.store.Hook(func(c apptest.Call) (f apptest.Fault) {
+			if c.Overwrites() && !conflict.Swap(true) {
+				f.Before = ginsession.ErrConflict
+			} else if conflict.Load() {
+				f.Wait = goOn
+			}
+			return f
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { one.Get("/?do=incr:n") })
+		synctest.Wait() // until it contends
+		s.store.Hook(nil)
+		start := time.Now()
+		if w := other.Get("/?do=incr:n"); w.Code != http.StatusOK || time.Since(start) != 0 {
+			t.Errorf("got %d after %v, want 200 at once", w.Code, time.Since(start))
+		}
+		close(goOn)
+		wg.Wait()
+		wantSees(t, "the one that contended", one, "n=1", "user=bob")
 	})
 }
