@@ -156,7 +156,7 @@ func moves(t *testing.T, sessions int) {
 	for i := range 110 {
 		names = append(names, fmt.Sprintf("10.0.0.%d:11211", i))
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same ids each time
+	random := rand.New(rand.NewPCG(1, 2)) // the same ids each time
 	for range sessions {
 		ids = append(ids, fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()))
 	}
