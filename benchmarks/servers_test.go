@@ -108,10 +108,17 @@ func (s *server) recordSize(store string) int {
 	return sum(s.ask("mg "+must(url.QueryUnescape(key[1]))+" s"), `HD s(\d+)`)
 }
 
-// inUse asks a server how much memory it has taken for what it holds, in bytes.
-var inUse = map[string][2]string{"Memcached": {"stats slabs", `total_malloced (\d+)`}, "Redis": {"INFO", `used_memory:(\d+)`}}
-
-func (s *server) memory(store string) int { return sum(s.ask(inUse[store][0]), inUse[store][1]) }
+// memory is what the server needs for what it holds, in bytes.
+func (s *server) memory(store string) (bytes int) {
+	if store == "Redis" {
+		return sum(s.ask("INFO"), `used_memory:(\d+)`)
+	}
+	slabs := s.ask("stats slabs")
+	for class := range 64 {
+		bytes += sum(slabs, fmt.Sprintf(`STAT %d:chunk_size (\d+)`, class)) * sum(slabs, fmt.Sprintf(`STAT %d:used_chunks (\d+)`, class))
+	}
+	return bytes
+}
 
 // start opens the app, on the server that all share or on one of its own. If the
 // server is missing, it skips the benchmark.
