@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/memstore"
 )
 
 func ExampleNew() {
@@ -203,6 +205,39 @@ func ExampleFromContext() {
 	fmt.Println(b.Get("/").Body)
 	// Output:
 	// visit 2, map[visits:2]
+}
+
+// slowStore is a store that honours its context, over a server that does not
+// answer.
+type slowStore struct{ ginsession.Store }
+
+func (slowStore) Load(ctx context.Context, _ string) (ginsession.Record, error) {
+	<-ctx.Done()
+	return ginsession.Record{}, ctx.Err()
+}
+
+func ExampleWithStoreTimeout() {
+	store := memstore.New()
+	b := apptest.NewBrowser(nil)
+	visit := func(store ginsession.Store) *apptest.Response {
+		r := exampleEngine(ginsession.WithStore(store), ginsession.WithStoreTimeout(20*time.Millisecond))
+		r.GET("/", func(c *gin.Context) {
+			s := ginsession.From(c)
+			s.Set("visits", s.GetInt("visits")+1)
+			c.String(http.StatusOK, "visit %d\n", s.GetInt("visits"))
+		})
+		b.Handler = r
+		return b.Get("/")
+	}
+
+	fmt.Print(visit(store).Body)
+	w := visit(slowStore{store})
+	fmt.Print(w.Code, " ", w.Body)
+	fmt.Print(visit(store).Body) // nothing was lost
+	// Output:
+	// visit 1
+	// 503 Service Unavailable
+	// visit 2
 }
 
 func exampleEngine(opts ...ginsession.Option) *gin.Engine {

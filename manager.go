@@ -53,7 +53,7 @@ func newManager(c *config) (*manager, error) {
 	var err error
 	switch {
 	case c.store != nil:
-		m.txn.Storage, err = recordstore.New(c.store, policy, k, c.secrets())
+		m.txn.Storage, err = recordstore.New(c.store, c.callTimeout(), policy, k, c.secrets())
 	case c.Flask:
 		m.txn.Storage = cookiestore.NewFlask(policy, k, c.secrets())
 	default:

@@ -24,7 +24,8 @@ import (
 type Option func(*config)
 
 // WithStore keeps sessions in a store of your own; the cookie carries a sealed
-// id and no value. See [Store] for what a store has to do. The module
+// id and no value. See [Store] for what a store has to do, and [WithStoreTimeout]
+// for how long each of its calls may take. The module
 // github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
@@ -35,6 +36,27 @@ func WithStore(store Store) Option {
 			return storeRoom{store}
 		})
 	}
+}
+
+// WithStoreTimeout limits how long each call of a store of your own may take
+// ([WithStore]). The default is 500 milliseconds, as for Memcached, the least 10
+// milliseconds. It is for WithStore only: [WithMemcached] and
+// [WithMemcachedClient] have limits of their own. So has a store with a method
+// CallTimeout() time.Duration, which returns its limit: it is not limited here
+// unless this option is given, and then the shorter of the two holds. Those of
+// redisstore and sqlstore are such stores.
+//
+// The limit is the deadline of the context that the store gets, and it is up to
+// the store to honour it: a goroutine that waits cannot be ended from outside,
+// and a store that ignores its context holds the request for as long as it
+// hangs. A store that returns in time gives [ErrUnavailable] and status 503.
+//
+// The limit is for one call, not for a request. Reading is one call and saving is
+// another; a [Session.Renew] or [Session.Destroy] that the store stops answering
+// halfway makes up to eight. A commit that meets conflicts is tried again for five
+// seconds.
+func WithStoreTimeout(d time.Duration) Option {
+	return func(c *config) { c.StoreTimeout, c.timed = d, true }
 }
 
 // WithFlaskCookie keeps the session in the very cookie of a Flask app, so that
@@ -213,6 +235,7 @@ const (
 	minFlaskSecret  = 16 // bytes; what Flask apps have
 	flaskName       = "session"
 	defaultLifetime = 31 * 24 * time.Hour
+	defaultTimeout  = 500 * time.Millisecond // of a call of a store
 )
 
 // config is what the options fill in. The validator sees exported fields only;
@@ -229,6 +252,8 @@ type config struct {
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
+	StoreTimeout time.Duration `option:"WithStoreTimeout" validate:"min=10ms"`
+
 	ResponseBuffer int `option:"WithResponseBuffer" validate:"min=0,max=1073741824"`
 	MergeBuffer    int `option:"WithMergeBuffer" validate:"min=0,max=68719476736"`
 
@@ -238,6 +263,7 @@ type config struct {
 
 	named        bool
 	prefixed     bool
+	timed        bool
 	merging      bool
 	inRequest    bool
 	errorHandler func(*gin.Context, error)
@@ -250,6 +276,20 @@ type config struct {
 	store       recordstore.Store // nil: the cookie
 
 	mistakes []error
+}
+
+// callTimeout returns how long a call of the store may take, or 0 if that has a
+// limit of its own.
+func (c *config) callTimeout() time.Duration {
+	room, ok := c.store.(storeRoom)
+	if !ok { // Memcached
+		return 0
+	}
+	_, limited := room.Store.(interface{ CallTimeout() time.Duration })
+	if limited && !c.timed {
+		return 0
+	}
+	return c.StoreTimeout
 }
 
 func (c *config) wrong(option, reason string) {
@@ -273,6 +313,7 @@ var reasons = map[string]string{
 	"WithLifetime":       "a lifetime is a time.Duration of 10ms or more, such as 12*time.Hour; leave the option out for 31 days",
 	"WithIdleTimeout":    "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
 	"WithKeyPrefix":      "a prefix has at most 200 printable ASCII characters and no space",
+	"WithStoreTimeout":   "a limit is a time.Duration of 10ms or more, such as 2*time.Second; leave the option out for 500ms",
 	"WithResponseBuffer": "a buffer has 0 to 1073741824 bytes (1 GiB); leave the option out for 256 KiB",
 	"WithMergeBuffer":    "a buffer has 0 to 68719476736 bytes (64 GiB); leave the option out for 16 MiB",
 	"WithContextKey":     "a context key is not empty; leave the option out for ginsession.Key",
@@ -288,6 +329,7 @@ func newConfig(secret string, opts []Option) (*config, error) {
 		Lifetime:       defaultLifetime,
 		ContextKey:     Key,
 		KeyPrefix:      memcached.DefaultKeyPrefix,
+		StoreTimeout:   defaultTimeout,
 		ResponseBuffer: 256 << 10,
 		MergeBuffer:    16 << 20,
 		Secure:         true,
@@ -406,6 +448,10 @@ func (c *config) checkTogether() {
 			"only encrypted cookies need it: a store merges by itself, and Flask's cookie has no id; drop it"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
 			"only WithMemcached has keys here; another store has an option of its own, such as redisstore.WithKeyPrefix"},
+		{c.timed && strings.HasPrefix(c.storeOption, "WithMemcached"), "WithStoreTimeout",
+			c.storeOption + " has a limit of its own: 500ms, or the client's Timeout with WithMemcachedClient; drop it"},
+		{c.timed && c.storeOption == "", "WithStoreTimeout",
+			"sessions in a cookie need no store; drop it, or add WithStore"},
 	}
 	for _, r := range rules {
 		if r.broken {

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
@@ -123,6 +124,15 @@ func TestNew_mistakes(t *testing.T) {
 		{"flask cookie, migration", options{ginsession.WithFlaskCookie(), ginsession.WithFlaskMigration(otherSecret)}, []string{"WithFlaskMigration"}},
 		{"two stores", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithMemcached"}},
 		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
+		{"store timeout 0", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(0)}, []string{"WithStoreTimeout"}},
+		{"store timeout -1s", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(-time.Second)}, []string{"WithStoreTimeout"}},
+		{"store timeout of two without a unit", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(2)}, []string{"WithStoreTimeout"}},
+		{"store timeout 10ms", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(10 * time.Millisecond)}, nil},
+		{"store timeout longest", options{ginsession.WithStoreTimeout(math.MaxInt64), ginsession.WithStore(apptest.NewStore())}, nil},
+		{"store timeout, cookie", options{ginsession.WithStoreTimeout(time.Second)}, []string{"WithStoreTimeout"}},
+		{"store timeout, flask cookie", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithFlaskCookie()}, []string{"WithStoreTimeout"}},
+		{"store timeout, memcached", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithStoreTimeout"}},
+		{"store timeout, memcached client", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithMemcachedClient(memcache.New("127.0.0.1:1"))}, []string{"WithStoreTimeout"}},
 		{"response buffer -1", options{ginsession.WithResponseBuffer(-1)}, []string{"WithResponseBuffer"}},
 		{"response buffer of more than 1 GiB", options{ginsession.WithResponseBuffer(1<<30 + 1)}, []string{"WithResponseBuffer"}},
 		{"merge buffer -1", options{ginsession.WithMergeBuffer(-1)}, []string{"WithMergeBuffer"}},
