@@ -207,6 +207,30 @@ func ExampleFromContext() {
 	// visit 2, map[visits:2]
 }
 
+// The app kept sessions in the encrypted cookie, and moves them to a store.
+func ExampleWithCookieMigration() {
+	const secret = "read it from the environment, 32 bytes or more"
+	app := func(opts ...ginsession.Option) http.Handler {
+		r := gin.New()
+		r.Use(ginsession.Must(ginsession.New(secret, opts...)))
+		r.POST("/login", func(c *gin.Context) { ginsession.From(c).Set("user", "Ada") })
+		r.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "user %q", ginsession.From(c).GetString("user")) })
+		return r
+	}
+
+	b := apptest.NewBrowser(app())
+	b.Post("/login")
+	store := memstore.New() // or Memcached, Redis, SQL
+	b.Handler = app(ginsession.WithStore(store), ginsession.WithCookieMigration(secret))
+	fmt.Println(b.Get("/").Body, store.Stats().Records, "record")
+
+	b.Handler = app(ginsession.WithStore(store)) // a lifetime later
+	fmt.Println(b.Get("/").Body)
+	// Output:
+	// user "Ada" 1 record
+	// user "Ada"
+}
+
 // slowStore is a store that honours its context, over a server that does not
 // answer.
 type slowStore struct{ ginsession.Store }

@@ -89,11 +89,50 @@ func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 // Flask's is; a session that is too large for it stays where it is until it
 // changes.
 //
-// Until then a copy of a Flask cookie is as good as it was under Flask: also
-// after a log-out. Whoever has the Flask app's secret can make any session.
+// Each request that brings the Flask cookie takes its session over. Parallel ones
+// begin a session each; the browser keeps the one whose response comes last, and
+// what the others changed is lost. One that is still under way when the user logs
+// out logs the browser in again. Until the option is out, a copy of a Flask cookie
+// is as good as it was under Flask: also after a log-out, unless [WithValidator]
+// refuses it. Whoever has the Flask app's secret can make any session.
 func WithFlaskMigration(secret string, previous ...string) Option {
 	secrets := append([]string{secret}, previous...)
 	return func(c *config) { c.FlaskSecrets = secrets }
+}
+
+// WithCookieMigration moves sessions from the encrypted cookie to a server store
+// ([WithMemcached], [WithStore]) without logging anybody out: a request that
+// brings no session of the store, but an encrypted cookie that was sealed under
+// secret or one of previous, gets its content as a session of the store, and the
+// cookie is replaced. The secret is the one that the app gave to [New] before,
+// most often that of today, and previous are its [WithPreviousSecrets]. Each has at
+// least 32 bytes. Take the option out when the last of these cookies has run out,
+// after the lifetime.
+//
+//	ginsession.New(secret,
+//		ginsession.WithMemcached("10.0.0.1:11211"),
+//		ginsession.WithCookieMigration(secret))
+//
+// Values, flash messages and the times of a session stay as they are, those of
+// [Session.Remember] and [Session.SetLifetime] too: none lasts longer than it
+// would have. An old cookie that is not accepted gives the errors of
+// [Session.Rejected].
+//
+// Keep the name, the path and the domain of the cookie, and [WithInsecureCookie] if
+// it was there: a cookie is not read under another name, and one of another path or
+// domain stays and brings the session back after a log-out. Replace all processes
+// at once: one that keeps sessions in cookies cannot read those of a store.
+//
+// A session is taken over by each request that brings its old cookie. Parallel
+// ones begin a session each; the browser keeps the one whose response comes last,
+// and what the others changed is lost. One that is still under way when the user
+// logs out logs the browser in again. Until the option is out, a copy of an old
+// cookie is as good as it was before: also after a log-out, unless
+// [WithValidator] refuses it. Anyone who has one of the secrets can make any
+// session.
+func WithCookieMigration(secret string, previous ...string) Option {
+	secrets := append([]string{secret}, previous...)
+	return func(c *config) { c.CookieSecrets = secrets }
 }
 
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
@@ -202,7 +241,8 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // request's, but does not end when the client hangs up. What valid calls must
 // not use the request's own session, which waits for it. valid is called once in
 // a request that uses its session, or up to eight times if the browser sends
-// several cookies of the name ([WithFlaskMigration] adds as many for Flask's).
+// several cookies of the name ([WithFlaskMigration] and [WithCookieMigration] add
+// as many for theirs).
 // With [WithFlaskCookie] it is also called in requests that bring a cookie and
 // do not use the session. Keep it fast. It is called from many goroutines at
 // once. The default, nil, accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
@@ -257,7 +297,8 @@ type config struct {
 	ResponseBuffer int `option:"WithResponseBuffer" validate:"min=0,max=1073741824"`
 	MergeBuffer    int `option:"WithMergeBuffer" validate:"min=0,max=68719476736"`
 
-	FlaskSecrets []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
+	FlaskSecrets  []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
+	CookieSecrets []string `option:"WithCookieMigration" validate:"dive,own_secret"`
 
 	Secure, HTTPOnly, Partitioned, Permanent, Flask bool
 
@@ -360,6 +401,7 @@ func (c *config) checkFields() {
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
 	rules := map[string]func(string) bool{
 		"secret":       func(s string) bool { return len(s) >= c.minSecret() && !isGuessable(s) }, // min would count runes
+		"own_secret":   func(s string) bool { return len(s) >= minSecret && !isGuessable(s) },
 		"flask_secret": func(s string) bool { return len(s) >= minFlaskSecret && !isGuessable(s) },
 		"cookie_name":  isToken,
 		"cookie_text":  isAttributeText,
@@ -386,6 +428,8 @@ func (c *config) explain(f validator.FieldError) *ConfigError {
 	switch option {
 	case "WithFlaskMigration":
 		least = minFlaskSecret
+	case "WithCookieMigration":
+		least = minSecret
 	case "secret", "WithPreviousSecrets":
 	default:
 		return &ConfigError{option, fmt.Sprintf("%q: %s", fmt.Sprint(f.Value()), reasons[option])}
@@ -444,6 +488,10 @@ func (c *config) checkTogether() {
 			c.storeOption + " has chosen a store already; use one of the two"},
 		{c.Flask && c.FlaskSecrets != nil, "WithFlaskMigration",
 			"WithFlaskCookie stays with the cookie that this moves on from; use one of the two"},
+		{c.CookieSecrets != nil && c.Flask, "WithCookieMigration",
+			"WithFlaskCookie keeps sessions in Flask's cookie, and this moves them to a store; use one of the two"},
+		{c.CookieSecrets != nil && !c.Flask && c.storeOption == "", "WithCookieMigration",
+			"sessions stay in the encrypted cookie; add WithMemcached or WithStore, or, for a new secret, use WithPreviousSecrets"},
 		{c.merging && (c.Flask || c.storeOption != ""), "WithMergeBuffer",
 			"only encrypted cookies need it: a store merges by itself, and Flask's cookie has no id; drop it"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",

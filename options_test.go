@@ -122,6 +122,15 @@ func TestNew_mistakes(t *testing.T) {
 		{"flask cookie, idle timeout", options{ginsession.WithFlaskCookie(), ginsession.WithIdleTimeout(time.Hour)}, []string{"WithIdleTimeout"}},
 		{"flask cookie, store", options{ginsession.WithFlaskCookie(), ginsession.WithStore(apptest.NewStore())}, []string{"WithFlaskCookie"}},
 		{"flask cookie, migration", options{ginsession.WithFlaskCookie(), ginsession.WithFlaskMigration(otherSecret)}, []string{"WithFlaskMigration"}},
+		{"cookie migration, store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(secret, otherSecret)}, nil},
+		{"cookie migration, memcached", options{ginsession.WithCookieMigration(secret), ginsession.WithMemcached("127.0.0.1:1")}, nil},
+		{"cookie migration, flask migration", options{ginsession.WithCookieMigration(secret), ginsession.WithFlaskMigration(otherSecret), ginsession.WithStore(apptest.NewStore())}, nil},
+		{"cookie migration, no store", options{ginsession.WithCookieMigration(secret)}, []string{"WithCookieMigration"}},
+		{"cookie migration, flask cookie", options{ginsession.WithFlaskCookie(), ginsession.WithCookieMigration(secret)}, []string{"WithCookieMigration"}},
+		{"cookie migration, flask cookie, short", options{ginsession.WithFlaskCookie(), ginsession.WithCookieMigration("secret-of-16-byt")}, []string{"WithCookieMigration", "WithCookieMigration"}},
+		{"cookie migration, empty", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration("")}, []string{"WithCookieMigration"}},
+		{"cookie migration, 31 bytes", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(secret, secret[:31])}, []string{"WithCookieMigration"}},
+		{"cookie migration, guessable", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(strings.Repeat("x", 32))}, []string{"WithCookieMigration"}},
 		{"two stores", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithMemcached"}},
 		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
 		{"store timeout 0", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(0)}, []string{"WithStoreTimeout"}},
@@ -188,7 +197,7 @@ func TestNew_secret(t *testing.T) {
 func TestNew_neverShowsASecret(t *testing.T) {
 	secrets := []string{"Recognisable-1", strings.Repeat("R", 40), "Recognisable-3-that-has-over-32-bytes", "Recognisable-4\nü\xff"}
 	for _, first := range secrets {
-		_, err := ginsession.New(first, nil, ginsession.WithPreviousSecrets(secrets...), ginsession.WithName(" "), ginsession.WithPath(""), ginsession.WithContextKey(""))
+		_, err := ginsession.New(first, nil, ginsession.WithPreviousSecrets(secrets...), ginsession.WithCookieMigration(first, secrets...), ginsession.WithName(" "), ginsession.WithPath(""), ginsession.WithContextKey(""))
 		if err == nil {
 			t.Fatal("got no error")
 		}

@@ -64,7 +64,7 @@ func (t *Txn) commit(h http.Header) error {
 	t.Fail(err)
 	if t.work.Intent == Destroy && !t.work.Late { // whatever is wrong, the browser is logged out
 		t.setCookie = t.expireLine(Destroy, t.work.Place)
-		t.spendImport()
+		t.spendImports()
 	}
 	return err
 }
@@ -191,7 +191,7 @@ func (t *Txn) install(r *Result) {
 		r.Size = len(line)
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
-	t.spendImport()
+	t.spendImports()
 	if t.work.Intent == Destroy {
 		t.work.Others = nil // they have ended
 	}
@@ -204,7 +204,7 @@ func (t *Txn) install(r *Result) {
 func (t *Txn) drop() {
 	t.setCookie = ""
 	t.rejected = sessionerr.ErrUnknown
-	t.spendImport()
+	t.spendImports()
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
@@ -243,13 +243,27 @@ func (t *Txn) expireLine(intent Intent, place Place) string {
 	return ""
 }
 
-// spendImport notes that an imported cookie has to go, if there is one: what it
-// holds was taken over, now or in an earlier request, and it must not bring a
-// session back that is logged out.
-func (t *Txn) spendImport() {
-	if t.importSpent || t.config.Import == nil {
-		return
+// spendImports notes which imported cookies have to go: what they hold was taken
+// over, now or in an earlier request, and must not bring a session back that is
+// logged out.
+func (t *Txn) spendImports() {
+	for i := range t.config.Imports {
+		from := &t.config.Imports[i]
+		if t.spent&(1<<i) != 0 {
+			continue
+		}
+		if t.from == from && t.work.Place == Nowhere || from.Cookie.Name != t.config.Cookie.Name && t.came(from) {
+			t.spend(from)
+		}
 	}
-	t.importSpent = t.origin == Imported && t.work.Place == Nowhere ||
-		t.config.Cookie.Name != t.config.Import.Cookie.Name && t.importCame()
+}
+
+// spend notes that the cookie of a source has to go, if sessions are imported from
+// there.
+func (t *Txn) spend(from *Source) {
+	for i := range t.config.Imports {
+		if from == &t.config.Imports[i] {
+			t.spent |= 1 << i
+		}
+	}
 }
