@@ -207,6 +207,38 @@ func ExampleFromContext() {
 	// visit 2, map[visits:2]
 }
 
+// A session is good for one tenant only. A middleware before the session's puts the
+// tenant into the context of the request, where the validator finds it.
+func ExampleWithValidator() {
+	type tenantKey struct{}
+	valid := func(ctx context.Context, s *ginsession.Session) (bool, error) {
+		return s.GetString("tenant") == ctx.Value(tenantKey{}), nil
+	}
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		ctx := context.WithValue(c.Request.Context(), tenantKey{}, c.GetHeader("X-Tenant"))
+		c.Request = c.Request.WithContext(ctx)
+	})
+	r.Use(ginsession.Must(ginsession.New(apptest.Secret, ginsession.WithValidator(valid))))
+	r.POST("/login", func(c *gin.Context) { ginsession.From(c).Set("tenant", c.GetHeader("X-Tenant")) })
+	r.GET("/", func(c *gin.Context) {
+		c.String(http.StatusOK, "%q %v", ginsession.From(c).GetString("tenant"), ginsession.From(c).Rejected())
+	})
+
+	b := apptest.NewBrowser(r)
+	visit := func(method, path, tenant string) *apptest.Response {
+		req := httptest.NewRequest(method, path, nil)
+		req.Header.Set("X-Tenant", tenant)
+		return b.Do(req)
+	}
+	visit(http.MethodPost, "/login", "red")
+	fmt.Println(visit(http.MethodGet, "/", "red").Body)
+	fmt.Println(visit(http.MethodGet, "/", "blue").Body)
+	// Output:
+	// "red" <nil>
+	// "" ginsession: the session was revoked
+}
+
 // The app kept sessions in the encrypted cookie, and moves them to a store.
 func ExampleWithCookieMigration() {
 	const secret = "read it from the environment, 32 bytes or more"

@@ -237,15 +237,21 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // request called [Session.Destroy], which ends the record of a refused session,
 // too. A request that was accepted goes on, and may renew its session.
 //
-// The session given to valid can only be read; changing it panics. ctx is the
-// request's, but does not end when the client hangs up. What valid calls must
-// not use the request's own session, which waits for it. valid is called once in
-// a request that uses its session, or up to eight times if the browser sends
-// several cookies of the name ([WithFlaskMigration] and [WithCookieMigration] add
-// as many for theirs).
-// With [WithFlaskCookie] it is also called in requests that bring a cookie and
-// do not use the session. Keep it fast. It is called from many goroutines at
-// once. The default, nil, accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
+// The session given to valid can only be read; changing it panics. ctx is that of
+// the request as it came to this middleware, but does not end when the client
+// hangs up. It has no value of the [gin.Context]. A middleware before this one
+// hands values to valid by the context of the request, in which valid finds them
+// with ctx.Value; what later ones add is not there:
+//
+//	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), tenantKey{}, tenant))
+//
+// What valid calls must not use the request's own session, which waits for it.
+// valid is called once in a request that uses its session, or up to eight times if
+// the browser sends several cookies of the name ([WithFlaskMigration] and
+// [WithCookieMigration] add as many for theirs). With [WithFlaskCookie] it is also
+// called in requests that bring a cookie and do not use the session. Keep it fast.
+// It is called from many goroutines at once. The default, nil, accepts all (OWASP
+// ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
 func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Option {
 	return func(c *config) { c.validator = valid }
 }

@@ -504,20 +504,33 @@ func TestWithValidator_onlyReads(t *testing.T) {
 }
 
 // TestWithValidator_context: the client may hang up while the app asks its
-// database, which finds the values of the request.
+// database, which finds the values of the request, and those that a middleware
+// before the session's has put into its context.
 func TestWithValidator_context(t *testing.T) {
-	type key struct{}
-	v := apptest.NewVisitor(t, ginsession.WithValidator(func(ctx context.Context, _ *session) (bool, error) {
-		if ctx.Value(key{}) != "request" {
-			t.Error("the request's values are missing")
+	type key string
+	add := func(k key) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			c.Set(string(k), "in the gin.Context")
+			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), k, string(k)))
+		}
+	}
+	asked := 0
+	valid := func(ctx context.Context, _ *session) (bool, error) {
+		asked++
+		for k, want := range map[any]any{key("request"): "request", key("before"): "before", key("after"): nil, "before": nil, "after": nil} {
+			if got := ctx.Value(k); got != want {
+				t.Errorf("%v: got %v, want %v", k, got, want)
+			}
 		}
 		return true, ctx.Err()
-	}))
-	v.Set("user", "ann")
-	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "request"))
+	}
+	b := apptest.NewBrowser(apptest.Mount(add("before"), apptest.Middleware(t, secret, ginsession.WithValidator(valid)), add("after")))
+	b.Get("/?do=set:user=ann")
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key("request"), "request"))
 	cancel()
-	if w := v.Do(httptest.NewRequest(http.MethodGet, "/?do=get:user", nil).WithContext(ctx)); !slices.Equal(w.Lines(), []string{"ann"}) {
-		t.Errorf("got %d, %q, want ann", w.Code, w.Body)
+	w := b.Do(httptest.NewRequest(http.MethodGet, "/?do=get:user", nil).WithContext(ctx))
+	if !slices.Equal(w.Lines(), []string{"ann"}) || asked != 1 {
+		t.Errorf("got %d, %q and %d questions, want ann and one", w.Code, w.Body, asked)
 	}
 }
 
