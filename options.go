@@ -43,13 +43,14 @@ func WithStore(store Store) Option {
 // milliseconds. It is for WithStore only: [WithMemcached] and
 // [WithMemcachedClient] have limits of their own. So has a store with a method
 // CallTimeout() time.Duration, which returns its limit: it is not limited here
-// unless this option is given, and then the shorter of the two holds. Those of
-// redisstore and sqlstore are such stores.
+// unless this option is given, and then the shorter of the two holds. The stores
+// of redisstore and sqlstore are such.
 //
 // The limit is the deadline of the context that the store gets, and it is up to
 // the store to honour it: a goroutine that waits cannot be ended from outside,
 // and a store that ignores its context holds the request for as long as it
-// hangs. A store that returns in time gives [ErrUnavailable] and status 503.
+// hangs. With one that returns when its context is over, the request gets
+// [ErrUnavailable] and status 503.
 //
 // The limit is for one call, not for a request. Reading is one call and saving is
 // another; a [Session.Renew] or [Session.Destroy] that the store stops answering
@@ -107,7 +108,7 @@ func WithFlaskMigration(secret string, previous ...string) Option {
 // cookie is replaced. The secret is the one that the app gave to [New] before,
 // most often that of today, and previous are its [WithPreviousSecrets]. Each has at
 // least 32 bytes. Take the option out when the last of these cookies has run out,
-// after the lifetime.
+// after the longest lifetime.
 //
 //	ginsession.New(secret,
 //		ginsession.WithMemcached("10.0.0.1:11211"),

@@ -83,8 +83,8 @@ type Storage struct {
 	queues  [256]chan struct{} // by an id's first byte, see [contest]
 }
 
-// New returns a storage that seals under the first secret. Each call of the store
-// may take so long; 0 is for a store that has limits of its own.
+// New returns a storage that seals under the first secret. The limit is the time
+// that each call of the store may take; 0 is for a store that has its own.
 func New(store Store, limit time.Duration, policy txn.Policy, k cookie.Cookie, secrets []string) (*Storage, error) {
 	ids, err := seal.New(purposeID, secrets...)
 	if err != nil {
