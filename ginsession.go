@@ -37,6 +37,8 @@
 // [WithFlaskCookie] shares the cookie of a Flask app. The package memstore keeps
 // sessions in the memory of one process; the modules redisstore and sqlstore keep
 // them in Redis or Valkey, and in PostgreSQL, MySQL, MariaDB or SQLite.
+// [WithCookieMigration] and [WithFlaskMigration] take over the sessions that an app
+// kept in a cookie before.
 //
 // Parallel requests keep each other's changes: on a server always, and in the
 // encrypted cookie if they meet in one process, which remembers for a minute what

@@ -603,6 +603,7 @@ func TestAllocations(t *testing.T) {
 		s.Set("name", "Ada Lovelace")
 		s.AddFlash("Welcome back, Ada", "success")
 	}
+	renew := func(s *ginsession.Session) { s.Renew() }
 	rows := []struct {
 		name           string
 		do             requests
@@ -613,6 +614,7 @@ func TestAllocations(t *testing.T) {
 		{"read", requests{read}, false, 5, 9},
 		{"write", requests{write}, false, 7, 13},
 		{"log in", requests{logIn}, true, 10, 16},
+		{"renew", requests{renew}, false, 8, 20},
 		{"flash pair", requests{addFlash, takeFlashes}, false, 17, 30},
 		{"set all", requests{setStandard}, true, 20, 26},
 	}

@@ -53,7 +53,7 @@ func newManager(c *config) (*manager, error) {
 	var err error
 	switch {
 	case c.store != nil:
-		m.txn.Storage, err = recordstore.New(c.store, policy, k, c.secrets())
+		m.txn.Storage, err = recordstore.New(c.store, c.callTimeout(), policy, k, c.secrets())
 	case c.Flask:
 		m.txn.Storage = cookiestore.NewFlask(policy, k, c.secrets())
 	default:
@@ -62,11 +62,8 @@ func newManager(c *config) (*manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.FlaskSecrets != nil {
-		attributes := c.attributes()
-		attributes.Name = flaskName
-		k := cookie.New(attributes)
-		m.txn.Import = &txn.Source{Cookie: k, Storage: cookiestore.NewFlask(policy, k, c.FlaskSecrets)}
+	if m.txn.Imports, err = c.imports(policy, k); err != nil {
+		return nil, err
 	}
 	if valid := c.validator; valid != nil {
 		m.txn.Validate = func(ctx context.Context, view *txn.Txn) (bool, error) {
@@ -74,6 +71,25 @@ func newManager(c *config) (*manager, error) {
 		}
 	}
 	return m, nil
+}
+
+// imports returns where sessions are taken over from that did not come with the
+// middleware's own cookie.
+func (c *config) imports(policy txn.Policy, k cookie.Cookie) (sources []txn.Source, err error) {
+	if c.CookieSecrets != nil {
+		sealed, err := cookiestore.NewSealed(policy, k, c.CookieSecrets, 0) // only reads: nothing to merge
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, txn.Source{Cookie: k, Storage: sealed})
+	}
+	if c.FlaskSecrets != nil {
+		attributes := c.attributes()
+		attributes.Name = flaskName
+		k := cookie.New(attributes)
+		sources = append(sources, txn.Source{Cookie: k, Storage: cookiestore.NewFlask(policy, k, c.FlaskSecrets), Foreign: true})
+	}
+	return sources, nil
 }
 
 // log returns the logger, or nil if nothing is to be logged.
