@@ -94,6 +94,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// CallTimeout returns the limit of [WithTimeout]. A store that has this method
+// gets no deadline from ginsession, unless ginsession.WithStoreTimeout is given.
+func (s *Store) CallTimeout() time.Duration { return s.timeout }
+
 // Close closes the connections of a store that [Open] made. For a store that
 // [New] made it does nothing: the client is the caller's.
 func (s *Store) Close() error {

@@ -1,7 +1,6 @@
 package recordstore
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -19,7 +18,7 @@ const (
 // contend attempts to save over the record at a locator until that succeeds or
 // fails for another reason than a conflict. After a conflict, again loads the
 // newest version.
-func (v *Storage) contend(ctx context.Context, at *txn.Locator, attempt, again func() error) error {
+func (v *Storage) contend(at *txn.Locator, attempt, again func() error) error {
 	c := contest{queue: &v.queues[at.ID[0]], id: at.ID}
 	defer c.leave()
 	for {
@@ -30,7 +29,7 @@ func (v *Storage) contend(ctx context.Context, at *txn.Locator, attempt, again f
 		if !superseded(err) {
 			return err
 		}
-		if err := c.wait(ctx, err); err != nil {
+		if err := c.wait(err); err != nil {
 			return err
 		}
 		if err := again(); err != nil {
@@ -68,7 +67,7 @@ func (c *contest) behind() bool {
 }
 
 // wait returns when it is this request's turn to try again.
-func (c *contest) wait(ctx context.Context, cause error) error {
+func (c *contest) wait(cause error) error {
 	if c.until.IsZero() {
 		c.until = time.Now().Add(maxContention)
 	}
@@ -86,8 +85,6 @@ func (c *contest) wait(ctx context.Context, cause error) error {
 		id := c.id // a copy, so that c needs no allocation
 		c.queue.id.Store(&id)
 	case <-timer.C:
-	case <-ctx.Done():
-		return sessionerr.Unavailable(ctx.Err())
 	}
 	if !time.Now().Before(c.until) {
 		return fmt.Errorf("%w: too many requests save one session at once: %w", sessionerr.ErrUnavailable, cause)
