@@ -120,11 +120,29 @@ func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json 
 	if err != nil {
 		return "", signed, err
 	}
-	text, err := m.open(payload)
+	text, err := m.open(payload, MaxJSON)
 	if err != nil {
 		return "", signed, errPayload
 	}
 	return string(text), signed, nil
+}
+
+// maxPeek bounds what [MayBePermanent] inflates, in bytes.
+const maxPeek = 8 << 10
+
+// MayBePermanent reports whether a cookie may hold a permanent session. It
+// believes the cookie and verifies nothing: if it reports true, [Signer.Open] and
+// [Parse] decide. A text of more than 8 KiB is not looked into.
+func MayBePermanent(cookie string) bool {
+	p, ok := split(cookie)
+	if !ok {
+		return false
+	}
+	m := memories.Get().(*memory)
+	defer memories.Put(m)
+	m.text = append(m.text[:0], p.payload...)
+	text, err := m.open(m.text, maxPeek)
+	return err != nil || bytes.Contains(text, []byte(keyPermanent)) || escapesASCII(text)
 }
 
 // verify returns the payload of a good cookie, which is part of m.
@@ -198,20 +216,20 @@ type memory struct {
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
 
-// open returns the JSON text of a payload. It is part of m. Neither Flask nor
-// Sign compresses a text that would not become shorter, so the limit holds for
-// what base64 decodes to as well.
-func (m *memory) open(payload []byte) (json []byte, err error) {
+// open returns the JSON text of a payload, of up to limit bytes. It is part of m.
+// Neither Flask nor Sign compresses a text that would not become shorter, so the
+// limit holds for what base64 decodes to as well.
+func (m *memory) open(payload []byte, limit int) (json []byte, err error) {
 	packed, compressed := bytes.CutPrefix(payload, []byte("."))
 	size := encoding.DecodedLen(len(packed))
-	if size > MaxJSON {
+	if size > limit {
 		return nil, ErrInvalid
 	}
 	m.packed = slices.Grow(m.packed[:0], size)[:size]
 	if _, err = decode(m.packed, packed); err != nil || !compressed {
 		return m.packed, err
 	}
-	m.json, err = m.inflater.inflate(m.json[:0], m.packed, MaxJSON)
+	m.json, err = m.inflater.inflate(m.json[:0], m.packed, limit)
 	return m.json, err
 }
 

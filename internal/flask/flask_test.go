@@ -440,7 +440,7 @@ func TestOpen_zipBomb(t *testing.T) {
 func TestOpen_longPayload(t *testing.T) {
 	for _, dot := range []string{"", "."} {
 		m := new(memory)
-		if _, err := m.open([]byte(dot + strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1))); err == nil || m.packed != nil {
+		if _, err := m.open([]byte(dot+strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1)), MaxJSON); err == nil || m.packed != nil {
 			t.Errorf("compressed %q: got %v and %d bytes decoded", dot, err, len(m.packed))
 		}
 	}
@@ -532,6 +532,39 @@ func TestSigner_fallbacks(t *testing.T) {
 		q.Fallbacks = []string{old, older}
 		if got := flasktest.Ask[[]string](o, q); len(got) != 1 {
 			t.Error("Flask refuses a fallback secret")
+		}
+	}
+}
+
+// TestMayBePermanent: whatever is permanent may be so, and what most sessions
+// look like may not.
+func TestMayBePermanent(t *testing.T) {
+	long := `{"a":"` + strings.Repeat("a", maxPeek) + `"}`
+	for _, tt := range []struct {
+		name, json string
+		want       bool
+	}{
+		{"permanent", `{"_permanent":true,"a":1}`, true},
+		{"alone", `{"_permanent":true}`, true},
+		{"behind a long text", `{"a":"` + strings.Repeat("ab", 200) + `","_permanent":true}`, true},
+		{"too long to look into", long, true},
+		{"as long as is looked into", long[:6] + long[6+len(long)-maxPeek:], false},
+		{"escaped", `{"\u005fpermanent":true}`, true},
+		{"a letter escaped", `{"a":"\u00eb","_\u0070ermanent":true}`, true},
+		{"another letter escaped", `{"_per\u006danent":true}`, true},
+		{"not permanent", vectors[1].json, false},
+		{"not compressed", `{"a":1}`, false},
+		{"other escapes", `{"name":"Zo\u00eb \n \u0444 \\u\u0000"}`, false},
+		{"ends in an escape", `{"a":"\u00`, false},
+	} {
+		cookie := mustSign(t, NewSigner(secret), tt.json)
+		if got := MayBePermanent(cookie); got != tt.want {
+			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
+	}
+	for cookie, want := range map[string]bool{"": false, "e30": false, "e30.ZVPxAA.A": false, signRaw(".e30.ZVPxAA"): true, vectors[0].cookie: true} {
+		if got := MayBePermanent(cookie); got != want {
+			t.Errorf("%q: got %t, want %t", cookie, got, want)
 		}
 	}
 }
