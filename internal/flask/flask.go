@@ -93,6 +93,9 @@ func (s *Signer) Sign(dst, json []byte, now time.Time) ([]byte, error) {
 func (m *memory) appendPayload(dst, json []byte) []byte {
 	m.packed = deflate(m.packed[:0], json)
 	if len(m.packed) < len(json)-1 {
+		if len(json) <= smallWindow && !mayBePermanent(json) {
+			copy(m.packed, notPermanent)
+		}
 		return encoding.AppendEncode(append(dst, '.'), m.packed)
 	}
 	return encoding.AppendEncode(dst, json)
@@ -127,12 +130,21 @@ func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json 
 	return string(text), signed, nil
 }
 
-// maxPeek bounds what [MayBePermanent] inflates, in bytes.
-const maxPeek = 8 << 10
+const (
+	// maxPeek bounds what [MayBePermanent] inflates, in bytes.
+	maxPeek = 8 << 10
+
+	// notPermanent is the header of a zlib stream with [smallWindow]. Sign puts
+	// it before a short text that is not permanent. Python's zlib announces a
+	// window of 32 KiB for every text.
+	notPermanent = "\x28\x91"
+	smallWindow  = 1 << 10
+)
 
 // MayBePermanent reports whether a cookie may hold a permanent session. It
 // believes the cookie and verifies nothing: if it reports true, [Signer.Open] and
-// [Parse] decide. A text of more than 8 KiB is not looked into.
+// [Parse] decide. It inflates at most 8 KiB, and nothing if Sign has compressed a
+// session that is not permanent.
 func MayBePermanent(cookie string) bool {
 	p, ok := split(cookie)
 	if !ok {
@@ -141,8 +153,20 @@ func MayBePermanent(cookie string) bool {
 	m := memories.Get().(*memory)
 	defer memories.Put(m)
 	m.text = append(m.text[:0], p.payload...)
+	if compressed, ok := bytes.CutPrefix(m.text, []byte(".")); ok && len(compressed) >= 4 {
+		var start [3]byte
+		if _, err := decode(start[:], compressed[:4]); err == nil && string(start[:2]) == notPermanent {
+			return false
+		}
+	}
 	text, err := m.open(m.text, maxPeek)
-	return err != nil || bytes.Contains(text, []byte(keyPermanent)) || escapesASCII(text)
+	return err != nil || mayBePermanent(text)
+}
+
+// mayBePermanent reports whether a text may have the key for it. Python escapes
+// neither a letter nor "_", but another writer may.
+func mayBePermanent(text []byte) bool {
+	return bytes.Contains(text, []byte(keyPermanent)) || escapesASCII(text)
 }
 
 // verify returns the payload of a good cookie, which is part of m.

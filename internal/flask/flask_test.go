@@ -557,14 +557,36 @@ func TestMayBePermanent(t *testing.T) {
 		{"other escapes", `{"name":"Zo\u00eb \n \u0444 \\u\u0000"}`, false},
 		{"ends in an escape", `{"a":"\u00`, false},
 	} {
-		cookie := mustSign(t, NewSigner(secret), tt.json)
-		if got := MayBePermanent(cookie); got != tt.want {
-			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		flasks := signRaw("." + encoding.EncodeToString(compressed(t, tt.json, zlib.DefaultCompression)) + ".ZVPxAA")
+		plain := signRaw(encoding.EncodeToString([]byte(tt.json)) + ".ZVPxAA")
+		for _, cookie := range []string{mustSign(t, NewSigner(secret), tt.json), flasks, plain} {
+			if got := MayBePermanent(cookie); got != tt.want {
+				t.Errorf("%s, %.20s: got %t, want %t", tt.name, cookie, got, tt.want)
+			}
 		}
 	}
 	for cookie, want := range map[string]bool{"": false, "e30": false, "e30.ZVPxAA.A": false, signRaw(".e30.ZVPxAA"): true, vectors[0].cookie: true} {
 		if got := MayBePermanent(cookie); got != want {
 			t.Errorf("%q: got %t, want %t", cookie, got, want)
+		}
+	}
+}
+
+// TestMayBePermanent_inflatesNothing that Sign has compressed, unless it is
+// permanent: a stream that is damaged behind its header is believed.
+func TestMayBePermanent_inflatesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		json string
+		want bool
+	}{
+		{sessions[1], false},
+		{sessions[3], true},
+		{`{"a":"` + strings.Repeat("a", smallWindow-8) + `"}`, false},
+		{`{"a":"` + strings.Repeat("a", smallWindow-7) + `"}`, true},
+	} {
+		cookie := mustSign(t, NewSigner(secret), tt.json)
+		if got := MayBePermanent(cookie[:12] + cookie[20:]); got != tt.want {
+			t.Errorf("%.20s, %d bytes: got %t, want %t", tt.json, len(tt.json), got, tt.want)
 		}
 	}
 }

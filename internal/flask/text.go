@@ -69,8 +69,7 @@ func escaped(s string) (code uint64, ok bool) {
 	return code, err == nil
 }
 
-// escapesASCII reports whether a text may have an escape for a letter or "_", as
-// Python writes none. A search for a key would miss one that is escaped so.
+// escapesASCII reports whether a text may have an escape for a letter or "_".
 func escapesASCII(text []byte) bool {
 	for {
 		i := bytes.Index(text, []byte(`\u00`))
