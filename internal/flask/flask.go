@@ -9,6 +9,7 @@ package flask
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // Flask's choice; HMAC does not need collision resistance
 	"encoding/base64"
@@ -79,24 +80,29 @@ func (s *Signer) Sign(dst, json []byte, now time.Time) ([]byte, error) {
 	if len(json) > MaxJSON {
 		return nil, ErrTooLarge
 	}
-	m := memories.Get().(*memory)
-	defer memories.Put(m)
 	start := len(dst)
-	dst = m.appendPayload(dst, json)
+	dst = appendPayload(dst, json)
 	var seconds [8]byte
 	binary.BigEndian.PutUint64(seconds[:], uint64(now.Unix()))
 	dst = encoding.AppendEncode(append(dst, '.'), bytes.TrimLeft(seconds[:], "\x00"))
+	m := memories.Get().(*memory)
+	defer memories.Put(m)
 	return encoding.AppendEncode(append(dst, '.'), m.mac(s.keys[0], dst[start:])), nil
 }
 
 // appendPayload compresses the text if that makes it shorter.
-func (m *memory) appendPayload(dst, json []byte) []byte {
-	m.packed = deflate(m.packed[:0], json)
-	if len(m.packed) < len(json)-1 {
+func appendPayload(dst, json []byte) []byte {
+	pool := &deflaters[0]
+	if len(json) > fewBytes {
+		pool = &deflaters[1]
+	}
+	d := pool.Get().(*deflater)
+	defer pool.Put(d)
+	if packed := d.deflate(json); len(packed) < len(json)-1 {
 		if len(json) <= smallWindow && !mayBePermanent(json) {
-			copy(m.packed, notPermanent)
+			copy(packed, notPermanent)
 		}
-		return encoding.AppendEncode(append(dst, '.'), m.packed)
+		return encoding.AppendEncode(append(dst, '.'), packed)
 	}
 	return encoding.AppendEncode(dst, json)
 }
@@ -295,4 +301,36 @@ func bigEndian(b []byte) int64 {
 		v = v<<8 | int64(c)
 	}
 	return v
+}
+
+// fewBytes is how long a text may be to be compressed at zlib's fastest level.
+// Most sessions are shorter; their cookies grow by about 3 %, while the default level
+// clears 640 kB for each of them. A longer session has to fit into the cookie.
+const fewBytes = 1 << 10
+
+// deflaters are for texts of up to [fewBytes] and for longer ones. A new one
+// takes up to 1 MB.
+var deflaters = [2]sync.Pool{
+	{New: func() any { return newDeflater(zlib.BestSpeed) }},
+	{New: func() any { return newDeflater(zlib.DefaultCompression) }},
+}
+
+type deflater struct {
+	packed bytes.Buffer
+	writer *zlib.Writer
+}
+
+func newDeflater(level int) *deflater {
+	d := new(deflater)
+	d.writer, _ = zlib.NewWriterLevel(&d.packed, level)
+	return d
+}
+
+// deflate compresses a text. The result is good until the next call.
+func (d *deflater) deflate(text []byte) []byte {
+	d.packed.Reset()
+	d.writer.Reset(&d.packed)
+	_, _ = d.writer.Write(text) // a buffer takes everything
+	_ = d.writer.Close()
+	return d.packed.Bytes()
 }

@@ -106,9 +106,25 @@ func TestNewSigner_derivation(t *testing.T) {
 func TestSign_compressesIfShorter(t *testing.T) {
 	for n := range 200 {
 		json := []byte(`{"a":"` + strings.Repeat("x", n) + `"}`)
-		saves := len(deflate(nil, json)) < len(json)-1
+		saves := len(compressed(t, string(json), zlib.BestSpeed)) < len(json)-1
 		if got := strings.HasPrefix(mustSign(t, NewSigner(secret), string(json)), "."); got != saves {
 			t.Errorf("%d bytes: compressed is %t, want %t", len(json), got, saves)
+		}
+	}
+}
+
+// TestSign_level: long sessions have to fit into the cookie, and the time that
+// short ones take counts more.
+func TestSign_level(t *testing.T) {
+	for _, tt := range []struct {
+		size, level int
+		header      string
+	}{{fewBytes, zlib.BestSpeed, notPermanent}, {fewBytes + 1, zlib.DefaultCompression, "\x78\x9c"}} {
+		json := strings.Repeat(vectors[1].json, 10)[:tt.size]
+		packed := compressed(t, json, tt.level)
+		want := "." + encoding.EncodeToString(append([]byte(tt.header), packed[2:]...)) + ".ZVPxAA."
+		if got := mustSign(t, NewSigner(secret), json); !strings.HasPrefix(got, want) {
+			t.Errorf("%d bytes: got %s, want %s", tt.size, got, want)
 		}
 	}
 }
@@ -579,8 +595,8 @@ func TestMayBePermanent_inflatesNothing(t *testing.T) {
 		json string
 		want bool
 	}{
-		{sessions[1], false},
-		{sessions[3], true},
+		{`{"roles":["reader","editor","admin"],"token":{" b":"0Q96M55YxAGybe5HkByl"},"name":"Jane Example, Jane Example"}`, false},
+		{`{"_permanent":true,"cart":[{"id":1234,"n":2},{"id":881,"n":1},{"id":91827,"n":3}],"lang":"en","user_id":42}`, true},
 		{`{"a":"` + strings.Repeat("a", smallWindow-8) + `"}`, false},
 		{`{"a":"` + strings.Repeat("a", smallWindow-7) + `"}`, true},
 	} {
