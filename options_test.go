@@ -406,13 +406,13 @@ func TestWithValidator_asked(t *testing.T) {
 		var v since
 		unused := 0
 		if kind == "flask" {
-			unused = 1 // a permanent session would be sent again
+			unused = 1 // a permanent session is sent again
 		}
 		b := apptest.NewBrowser(apptest.New(t, append(opts, ginsession.WithValidator(v.valid))...))
 		for _, step := range []struct {
 			do    string
 			asked int
-		}{{"get:user", 0}, {"set:user=ann", 0}, {"", unused}, {"get:user,set:user=bob,save,flashes", 1}, {"keys", 1}} {
+		}{{"get:user", 0}, {"set:user=ann", 0}, {"", 0}, {"permanent:true", 1}, {"", unused}, {"get:user,set:user=bob,save,flashes", 1}, {"keys", 1}} {
 			v.asked = 0
 			if b.Get("/?do=" + step.do); v.asked != step.asked {
 				t.Errorf("%s, %q: got %d questions, want %d", kind, step.do, v.asked, step.asked)
