@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -225,25 +224,23 @@ func (k *Sealed) End(_ context.Context, at txn.Locator) error {
 }
 
 // seal makes the next version of the session at the locator of a result of its
-// content, or the first one. The oldest messages that the cookie has no room for
-// are dropped.
-func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
+// content, or the first one.
+func (k *Sealed) seal(r *txn.Result, now time.Time) (v version, err error) {
 	r.Content.Life = k.policy.Life(r.Content)
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
-	for {
+	err = r.Fit(func() error {
 		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created.Time()))
 		plaintext := r.Content.Append(head)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		text := seal.AppendText(box[len(box):], box)
 		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(r.Content, r.Content.Created.Time().Add(r.Content.Life)))
 		if err == nil {
-			return complete(r, append(line, box[:numberSize]...)), nil
+			v = complete(r, append(line, box[:numberSize]...))
 		}
-		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
-			return version{}, err
-		}
-	}
+		return err
+	})
+	return v, err
 }
 
 // complete fills in a result and returns what is to be remembered of it, of a line

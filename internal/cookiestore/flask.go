@@ -74,20 +74,13 @@ func (k *Flask) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
 	if w.Content.Permanent != flask.True(permanent) {
 		permanent = strconv.FormatBool(w.Content.Permanent)
 	}
-	for !r.Content.Empty() {
-		err := k.sign(r, permanent)
-		if err == nil {
-			r.At.Note, r.Place, r.Size = permanent, txn.Stored, len(r.Line)
-			return nil
-		}
-		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
-			return err
-		}
-	}
-	return nil
+	return r.Fit(func() error { return k.sign(r, permanent) })
 }
 
 func (k *Flask) sign(r *txn.Result, permanent string) error {
+	if r.Content.Empty() {
+		return nil
+	}
 	now := time.Now()
 	r.Content.Created, r.Content.Life = codec.InstantOf(now), k.policy.Lifetime
 	session := flask.Session{Entries: r.Content.Entries(), Flashes: r.Content.Flashes(), Permanent: permanent}
@@ -102,6 +95,9 @@ func (k *Flask) sign(r *txn.Result, permanent string) error {
 		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 	}
 	r.Line, err = k.cookie.Set(value, txn.MaxAge(r.Content, k.policy.End(r.Content)))
+	if err == nil {
+		r.At.Note, r.Place, r.Size = permanent, txn.Stored, len(r.Line)
+	}
 	return err
 }
 

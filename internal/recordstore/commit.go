@@ -155,12 +155,7 @@ func (v *Storage) bury(ctx context.Context, at *txn.Locator, next string) error 
 // save stores the image of a result. The oldest messages that the record has no
 // room for are dropped.
 func (v *Storage) save(ctx context.Context, r *txn.Result) error {
-	for {
-		err := v.saveWhole(ctx, r)
-		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
-			return err
-		}
-	}
+	return r.Fit(func() error { return v.saveWhole(ctx, r) })
 }
 
 // saveWhole stores the image of a result. An emptied session stays for a moment:

@@ -1,9 +1,11 @@
 package txn
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/ginsession/ginsession/internal/codec"
+	"github.com/ginsession/ginsession/internal/sessionerr"
 )
 
 // AddFlash adds a message.
@@ -72,12 +74,16 @@ func (t *Txn) forgetTaken() {
 	}
 }
 
-// DropFlashes removes the oldest messages of a session that is too large, a few
-// of many at a time, and reports whether there were any.
-func (r *Result) DropFlashes() bool {
-	content := *r.Content // what the request sees stays as it is
-	n := content.DropFlashes(1 + len(content.Flashes())/16)
-	r.Content = &content
-	r.Dropped += n
-	return n > 0
+// Fit calls store until the content is not too large: each time without the oldest
+// messages, a few of many. What the request sees stays as it is.
+func (r *Result) Fit(store func() error) error {
+	for {
+		err := store()
+		if !errors.Is(err, sessionerr.ErrTooLarge) || len(r.Content.Flashes()) == 0 {
+			return err
+		}
+		content := *r.Content
+		r.Dropped += content.DropFlashes(1 + len(content.Flashes())/16)
+		r.Content = &content
+	}
 }
