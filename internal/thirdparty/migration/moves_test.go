@@ -260,11 +260,10 @@ func TestMove_middlewareByHand(t *testing.T) {
 		t.Errorf("one after the other: got %v, want ErrLate", err)
 	}
 
-	engine := gin.New()
-	engine.Use(middleware)
-	engine.GET("/", func(c *gin.Context) { c.String(http.StatusOK, ginsession.From(c).GetString("name")) })
-	req, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
-	req.AddCookie(sessiontest.New(t, middleware, func(s *ginsession.Session) { s.Set("name", "Ada") }))
-	engine.ServeHTTP(w, req)
-	want(t, "through the engine", w.Body.String(), "Ada")
+	w := httptest.NewRecorder()
+	c, _ = gin.CreateTestContext(w)
+	c.Request = httptest.NewRequest(http.MethodGet, "/", nil)
+	c.Request.AddCookie(sessiontest.New(t, middleware, func(s *ginsession.Session) { s.Set("name", "Ada") }))
+	sessiontest.Handle(t, c, middleware, func(c *gin.Context) { c.String(http.StatusOK, ginsession.From(c).GetString("name")) })
+	want(t, "by sessiontest", w.Body.String(), "Ada")
 }
