@@ -612,9 +612,9 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"nothing", requests{nothing}, false, 3, 3},
 		{"read", requests{read}, false, 5, 9},
-		{"write", requests{write}, false, 8, 14},
+		{"write", requests{write}, false, 7, 13},
 		{"log in", requests{logIn}, true, 10, 16},
-		{"flash pair", requests{addFlash, takeFlashes}, false, 18, 30},
+		{"flash pair", requests{addFlash, takeFlashes}, false, 17, 29},
 		{"set all", requests{setStandard}, true, 20, 26},
 	}
 	for _, row := range rows {

@@ -402,7 +402,7 @@ func (s *Session) Permanent() bool {
 func (s *Session) CreatedAt() time.Time {
 	s.read()
 	defer s.mu.Unlock()
-	return s.txn.Content().Created
+	return s.txn.Content().Created.Time()
 }
 
 // ExpiresAt returns when the session ends if it is not used any more.

@@ -285,8 +285,9 @@ type app struct {
 // the app does.
 type exchange struct {
 	respond func() (status int)
-	cookies func() []string // the Set-Cookie lines of the last response
-	size    int             // of its body, if it is net/http
+	cookies func() []string     // the Set-Cookie lines of the last response
+	use     func(cookie string) // by the next request; nil if all have the same
+	size    int                 // of its body, if it is net/http
 }
 
 // send panics if the app does not do its work: then there is nothing to measure.
@@ -312,6 +313,9 @@ func httpApp(h http.Handler) app {
 			return w.status
 		}
 		w.cookies = func() []string { return w.header["Set-Cookie"] }
+		if cookie != "" {
+			w.use = func(cookie string) { template.Header["Cookie"][0] = cookie }
+		}
 		return w.exchange
 	}}
 }

@@ -27,8 +27,9 @@ func loop(b *testing.B, run func()) {
 	b.ReportMetric(float64(processTime()-before)/float64(b.N), "ns/op")
 }
 
-// prepare makes the requests of one kind, each with the cookie that it would
-// come with, and returns what sends them; cookie is that of a standard session.
+// prepare makes the requests of one kind, each with the cookie that the one
+// before has set, and returns what sends them; cookie is that of a standard
+// session.
 func prepare(a app, do, cookie string) (run func()) {
 	paths := []string{"/" + do}
 	switch do {
@@ -44,7 +45,15 @@ func prepare(a app, do, cookie string) (run func()) {
 	}
 	return func() {
 		for _, e := range steps {
-			e.send()
+			if e.send(); e.use == nil {
+				continue
+			}
+			if lines := e.cookies(); len(lines) > 0 {
+				cookie, _, _ := strings.Cut(lines[len(lines)-1], ";")
+				for _, next := range steps {
+					next.use(cookie)
+				}
+			}
 		}
 	}
 }

@@ -25,21 +25,31 @@ type Flash struct {
 	Element  string // category and message as Flask encoded them, or ""; not in the binary form
 }
 
+// Instant is a time in nanoseconds since 1970.
+type Instant int64
+
+// InstantOf returns the instant of a time between 1678 and 2262.
+func InstantOf(t time.Time) Instant { return Instant(t.UnixNano()) }
+
+// Time returns the time of an instant, without a monotonic clock.
+func (i Instant) Time() time.Time { return time.Unix(0, int64(i)) }
+
 // Container is the content of a session. Values stay encoded until they are
 // asked for, and what was parsed stays in one piece until it changes, which
 // allocates less. A Container is not safe for concurrent use, not even for
 // reading.
 type Container struct {
-	Created    time.Time
+	Created    Instant
 	Life       time.Duration // from its creation until it expires, unless it is used again
 	Lifetime   time.Duration // at most, if it has one of its own; 0: that of the app
 	Permanent  bool
 	Remembered bool // no idle timeout
 
-	packedCount   uint32   // of packedEntries
-	packedEntries string   // in place of entries
+	packedCount   uint32   // of the packed entries that count
+	packedEntries string   // in place of entries, but for one
 	packedFlashes string   // in place of flashes
-	entries       []Entry  // sorted by key, each key once
+	set           [1]Entry // the first that was set, if entries is it
+	entries       []Entry  // sorted by key, each key once; one that was set replaces that of packedEntries
 	pending       *pending // changes to entries; nil if there are none
 	flashes       []Flash  // oldest first
 }
@@ -64,12 +74,38 @@ func (c *Container) unpack() {
 	if c.packedEntries == "" {
 		return
 	}
-	p := parser{rest: c.packedEntries}
-	c.entries = make([]Entry, c.packedCount)
-	for i := range c.entries {
-		c.entries[i] = Entry{Key: p.string(), Raw: p.string()}
+	entries := make([]Entry, 0, c.Len())
+	add := func(packed string) {
+		for p := (parser{rest: packed}); p.rest != ""; {
+			entries = append(entries, Entry{Key: p.string(), Raw: p.string()})
+		}
 	}
-	c.packedEntries, c.packedCount = "", 0
+	before, after := c.splitPacked()
+	add(before)
+	entries = append(entries, c.entries...)
+	add(after)
+	c.packedEntries, c.packedCount, c.entries = "", 0, entries
+}
+
+// splitPacked returns the packed entries before and after the one that was set,
+// without that which it replaces.
+func (c *Container) splitPacked() (before, after string) {
+	if len(c.entries) == 0 {
+		return c.packedEntries, ""
+	}
+	after = c.packedEntries
+	for after != "" {
+		key, rest, _ := cutString(after)
+		if key > c.entries[0].Key {
+			break
+		}
+		_, rest, _ = cutString(rest)
+		if key == c.entries[0].Key {
+			return c.packedEntries[:len(c.packedEntries)-len(after)], rest
+		}
+		after = rest
+	}
+	return c.packedEntries[:len(c.packedEntries)-len(after)], after
 }
 
 // merge applies what is pending to the entries.
@@ -138,6 +174,9 @@ func (c *Container) Empty() bool { return c.Len() == 0 && c.packedFlashes == "" 
 // Find returns the value of key, and whether the container has the key.
 func (c *Container) Find(key string) (raw string, ok bool) {
 	if c.packedEntries != "" {
+		if len(c.entries) > 0 && c.entries[0].Key == key {
+			return c.entries[0].Raw, true
+		}
 		return findPacked(c.packedEntries, key)
 	}
 	i, ok := c.index(key)
@@ -177,6 +216,9 @@ func (c *Container) findPending(key string, i int, isEntry bool) (raw string, ok
 // Set sets the value of key, which it adds if need be. Setting n new keys takes
 // O(n log n) in all.
 func (c *Container) Set(key, raw string) {
+	if c.packedEntries != "" && c.setPacked(key, raw) {
+		return
+	}
 	c.unpack()
 	i, ok := c.index(key)
 	switch {
@@ -193,6 +235,20 @@ func (c *Container) Set(key, raw string) {
 	default:
 		c.change().added[key] = raw
 	}
+}
+
+// setPacked reports whether it has set the value of key, without unpacking the
+// others: most requests that set a key set no other.
+func (c *Container) setPacked(key, raw string) bool {
+	if len(c.entries) > 0 {
+		return false
+	}
+	c.set[0] = Entry{key, raw}
+	c.entries = c.set[:]
+	if _, replaced := findPacked(c.packedEntries, key); replaced {
+		c.packedCount--
+	}
+	return true
 }
 
 // Delete removes key. It does nothing if the container has no such key.
@@ -289,16 +345,18 @@ func (c *Container) Append(dst []byte) []byte {
 	}
 	c.merge()
 	dst = append(dst, head)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created.UnixNano()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Created))
 	dst = binary.AppendUvarint(dst, milliseconds(c.Life))
 	if c.Lifetime > 0 {
 		dst = binary.AppendUvarint(dst, milliseconds(c.Lifetime))
 	}
 	dst = binary.AppendUvarint(dst, uint64(c.Len()))
-	dst = append(dst, c.packedEntries...)
+	before, after := c.splitPacked()
+	dst = append(dst, before...)
 	for _, e := range c.entries {
 		dst = appendString(appendString(dst, e.Key), e.Raw)
 	}
+	dst = append(dst, after...)
 	dst = append(dst, c.packedFlashes...)
 	for _, f := range c.flashes {
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
@@ -342,7 +400,7 @@ func Parse(data string) (Container, error) {
 		return Container{}, errDamaged
 	}
 	c := Container{
-		Created:       time.Unix(0, int64(bigEndian(created))),
+		Created:       Instant(bigEndian(created)),
 		Life:          time.Duration(life) * time.Millisecond,
 		Lifetime:      time.Duration(lifetime) * time.Millisecond,
 		Permanent:     head[0]&flagPermanent != 0,

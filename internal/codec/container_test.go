@@ -15,7 +15,7 @@ import (
 	"github.com/ginsession/ginsession/internal/codec"
 )
 
-var began = time.Unix(1_700_000_000, 123456789)
+const began codec.Instant = 1_700_000_000_123_456_789
 
 func newContainer(keys, flashes int) codec.Container {
 	c := codec.Container{Created: began, Life: 31 * 24 * time.Hour}
@@ -29,7 +29,7 @@ func newContainer(keys, flashes int) codec.Container {
 }
 
 func sameContainer(a, b codec.Container) bool {
-	return a.Created.Equal(b.Created) && a.Life == b.Life && a.Lifetime == b.Lifetime && a.Permanent == b.Permanent && a.Remembered == b.Remembered &&
+	return a.Created == b.Created && a.Life == b.Life && a.Lifetime == b.Lifetime && a.Permanent == b.Permanent && a.Remembered == b.Remembered &&
 		slices.Equal(a.Entries(), b.Entries()) && slices.Equal(a.Flashes(), b.Flashes())
 }
 
@@ -50,7 +50,7 @@ func TestContainer_roundTrip(t *testing.T) {
 
 // TestContainer_format: the bytes must not change, since stored ones must parse.
 func TestContainer_format(t *testing.T) {
-	c := codec.Container{Created: time.Unix(0, 0x0102030405060708), Permanent: true}
+	c := codec.Container{Created: 0x0102030405060708, Permanent: true}
 	c.Life = 300*time.Millisecond - 1
 	c.Set("k", "1")
 	c.Fill(c.Entries(), []codec.Flash{{ID: 0xa1a2a3a4a5a6a7a8, Category: "c", Raw: `""`}})
@@ -102,6 +102,41 @@ func TestContainer_Set(t *testing.T) {
 		}
 	}
 	sameEntries(t, &c, want)
+}
+
+// TestContainer_Set_packed compares containers that were just decoded with maps,
+// whose keys are before, among and after theirs.
+func TestContainer_Set_packed(t *testing.T) {
+	r := newRandom(t)
+	for range 3_000 {
+		var stored codec.Container
+		want := map[string]string{}
+		for range r.IntN(4) {
+			key := fmt.Sprint(r.IntN(8))
+			stored.Set(key, "stored")
+			want[key] = "stored"
+		}
+		c, err := codec.Parse(string(stored.Append(nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1 + r.IntN(3) {
+			key, raw := fmt.Sprint(r.IntN(8)), fmt.Sprint(i)
+			if r.IntN(4) == 0 {
+				c.Delete(key)
+				delete(want, key)
+			} else {
+				c.Set(key, raw)
+				want[key] = raw
+			}
+			if got, ok := c.Find(key); got != want[key] || ok != (want[key] != "") || c.Len() != len(want) || c.Empty() != (len(want) == 0) {
+				t.Fatalf("%q: got %q, %v and Len %d, want %q and %d", key, got, ok, c.Len(), want[key], len(want))
+			}
+			copied := c.Clone()
+			sameEntries(t, &copied, want)
+		}
+		sameEntries(t, &c, want)
+	}
 }
 
 // sameEntries also asks a clone and the binary form, each before the container
@@ -380,7 +415,7 @@ func allocated(fn func()) uint64 {
 }
 
 func randomContainer(r *rand.Rand) codec.Container {
-	c := codec.Container{Created: time.Unix(0, int64(r.Uint64()>>1)), Permanent: r.IntN(2) == 0}
+	c := codec.Container{Created: codec.Instant(r.Uint64() >> 1), Permanent: r.IntN(2) == 0}
 	c.Life = time.Duration(r.Uint64()>>r.IntN(60)>>21) * time.Millisecond
 	if r.IntN(3) == 0 {
 		c.Lifetime, c.Remembered = time.Duration(1+r.IntN(1e9))*time.Millisecond, r.IntN(2) == 0

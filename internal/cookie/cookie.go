@@ -165,6 +165,12 @@ func checkLen(n int) error {
 		sessionerr.ErrTooLarge, n, MaxLine)
 }
 
+// Value returns the value that a Set-Cookie line of this name sets.
+func (k *Cookie) Value(line string) string {
+	value, _, _ := strings.Cut(line[len(k.Name)+1:], ";")
+	return value
+}
+
 // Expire returns the Set-Cookie line that makes the browser drop the cookie.
 func (k *Cookie) Expire() string {
 	return k.Name + "=" + k.attributes + "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"

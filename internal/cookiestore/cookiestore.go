@@ -5,7 +5,6 @@ package cookiestore
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -75,8 +74,10 @@ func (k *Sealed) Load(_ context.Context, value string, into *txn.Image) (since t
 		into.Content = codec.Container{}
 		return since, sessionerr.ErrOver
 	case known && newest.note != into.At.Note:
-		into.Content, _ = codec.Parse(newest.content)
-		into.At.Note, into.At.Told = newest.note, txn.ToldOlder
+		if _, err = k.open(k.cookie.Value(newest.line), into); err != nil {
+			return since, err
+		}
+		into.At.Told = txn.ToldOlder
 		since = now
 	}
 	if k.policy.Expired(&into.Content, now) {
@@ -108,7 +109,7 @@ func (k *Sealed) open(value string, into *txn.Image) (written time.Time, err err
 		return written, sessionerr.ErrContent
 	}
 	into.At.ID, into.At.Note = cmp.Or(id, number), number
-	return into.Content.Created.Add(age), nil
+	return into.Content.Created.Time().Add(age), nil
 }
 
 // later begins the plaintext of all versions of a session but the first. No
@@ -140,7 +141,7 @@ func cutHead(plaintext string) (id string, age time.Duration, container string, 
 // Create implements [txn.Storage]. A first version needs no memory: it has taken
 // in no other.
 func (k *Sealed) Create(_ context.Context, _ *txn.Work, r *txn.Result) error {
-	_, err := k.seal(r, time.Time{}, false) // a first version does not say how old it is
+	_, err := k.seal(r, time.Time{}) // a first version does not say how old it is
 	return err
 }
 
@@ -151,13 +152,17 @@ func (k *Sealed) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
 	id, base := word(w.At.ID), word(w.At.Note)
 	if w.At.Told == txn.ToldOlder && !w.Journal.Any() { // the browser gets the newest cookie as it is
 		if newest, known := k.memory.find(id, base, now); known && !newest.ended {
-			newest.send(w, r)
+			r.At = txn.Locator{ID: w.At.ID, Note: newest.note}
+			if err := k.rebase(&newest, w, r); err != nil {
+				return err
+			}
+			newest.tell(r)
 			return nil
 		}
 	}
 	for {
 		r.At = txn.Locator{ID: w.At.ID}
-		next, err := k.seal(r, now, k.memory != nil)
+		next, err := k.seal(r, now)
 		if err != nil || k.memory.replace(id, base, &next, now) {
 			return err
 		}
@@ -168,7 +173,7 @@ func (k *Sealed) Change(_ context.Context, w *txn.Work, r *txn.Result) error {
 			return sessionerr.ErrEnded
 		default:
 			base = newest.number()
-			if err := newest.rebase(w, r); err != nil {
+			if err := k.rebase(&newest, w, r); err != nil {
 				return err
 			}
 		}
@@ -181,7 +186,7 @@ func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	id, base := word(w.At.ID), word(w.At.Note)
 	for {
 		r.At = txn.Locator{}
-		if _, err := k.seal(r, now, false); err != nil {
+		if _, err := k.seal(r, now); err != nil {
 			return err
 		}
 		tombstone := version{successor: word(r.At.ID), ended: true}
@@ -200,7 +205,7 @@ func (k *Sealed) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 			return k.Create(ctx, w, r)
 		default:
 			base = newest.number()
-			if err := newest.rebase(w, r); err != nil {
+			if err := k.rebase(&newest, w, r); err != nil {
 				return err
 			}
 		}
@@ -221,41 +226,48 @@ func (k *Sealed) End(_ context.Context, at txn.Locator) error {
 
 // seal makes the next version of the session at the locator of a result of its
 // content, or the first one. The oldest messages that the cookie has no room for
-// are dropped. An empty session has no cookie. The version has its content only if
-// it is to be remembered.
-func (k *Sealed) seal(r *txn.Result, now time.Time, remember bool) (version, error) {
-	r.Content.Life = k.policy.Life(&r.Content)
+// are dropped.
+func (k *Sealed) seal(r *txn.Result, now time.Time) (version, error) {
+	r.Content.Life = k.policy.Life(r.Content)
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
-	for !r.Content.Empty() {
-		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created))
+	for {
+		head := appendHead(buf[:0], r.At.ID, now.Sub(r.Content.Created.Time()))
 		plaintext := r.Content.Append(head)
 		box := k.sealer.Seal(plaintext[len(plaintext):], plaintext, k.bound)
 		text := seal.AppendText(box[len(box):], box)
-		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(&r.Content, r.Content.Created.Add(r.Content.Life)))
+		line, err := k.cookie.AppendSet(text[len(text):], text, txn.MaxAge(r.Content, r.Content.Created.Time().Add(r.Content.Life)))
 		if err == nil {
-			container := plaintext[len(head):]
-			if !remember {
-				container = nil
-			}
-			return complete(r, line, container, box[:numberSize]), nil
+			return complete(r, append(line, box[:numberSize]...)), nil
 		}
 		if !errors.Is(err, sessionerr.ErrTooLarge) || !r.DropFlashes() {
 			return version{}, err
 		}
 	}
-	number := make([]byte, numberSize)
-	_, _ = rand.Read(number) // never fails: it ends the program instead
-	return complete(r, buf[:0], r.Content.Append(nil), number), nil
 }
 
-// complete fills in a result and returns what is to be remembered of it. The two
-// share memory, for which the buffer of the line may have room.
-func complete(r *txn.Result, line, container, number []byte) version {
-	text := string(append(append(line, container...), number...))
-	end := len(text) - numberSize
-	v := version{line: text[:len(line)], content: text[len(line):end], note: text[end:]}
+// complete fills in a result and returns what is to be remembered of it, of a line
+// with the version's number behind it.
+func complete(r *txn.Result, numbered []byte) version {
+	text := string(numbered)
+	v := version{line: text[:len(text)-numberSize], note: text[len(text)-numberSize:]}
 	r.At.ID, r.At.Note = cmp.Or(r.At.ID, v.note), v.note
-	r.Line, r.Size, r.Place = v.line, len(line), txn.Stored
+	v.tell(r)
 	return v
+}
+
+// tell fills in what the browser gets, which is nothing if the session is empty.
+func (v *version) tell(r *txn.Result) {
+	if r.Place = txn.Stored; !r.Content.Empty() {
+		r.Line, r.Size = v.line, len(v.line)
+	}
+}
+
+// rebase fills in a result with what a request did, replayed on a version.
+func (k *Sealed) rebase(on *version, w *txn.Work, r *txn.Result) error {
+	var newest txn.Image
+	if _, err := k.open(k.cookie.Value(on.line), &newest); err != nil {
+		return err
+	}
+	return w.Rebase(&newest.Content, r)
 }

@@ -53,7 +53,7 @@ func (k *Flask) Load(_ context.Context, value string, into *txn.Image) (since ti
 		return since, sessionerr.ErrContent
 	}
 	into.Content = codec.Container{
-		Created:   signed, // of the last write; Flask keeps no other time
+		Created:   codec.InstantOf(signed), // of the last write; Flask keeps no other time
 		Life:      k.policy.Lifetime,
 		Permanent: flask.True(parsed.Permanent),
 	}
@@ -86,7 +86,7 @@ func (k *Flask) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
 
 func (k *Flask) sign(r *txn.Result, permanent string) error {
 	now := time.Now()
-	r.Content.Created, r.Content.Life = now, k.policy.Lifetime
+	r.Content.Created, r.Content.Life = codec.InstantOf(now), k.policy.Lifetime
 	session := flask.Session{Entries: r.Content.Entries(), Flashes: r.Content.Flashes(), Permanent: permanent}
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
@@ -98,7 +98,7 @@ func (k *Flask) sign(r *txn.Result, permanent string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", sessionerr.ErrTooLarge, err)
 	}
-	r.Line, err = k.cookie.Set(value, txn.MaxAge(&r.Content, k.policy.End(&r.Content)))
+	r.Line, err = k.cookie.Set(value, txn.MaxAge(r.Content, k.policy.End(r.Content)))
 	return err
 }
 

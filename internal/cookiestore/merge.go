@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/txn"
 )
 
@@ -23,8 +22,7 @@ type memory struct {
 // version is the newest version of a session, or, once that has ended, its
 // tombstone.
 type version struct {
-	line      string   // the Set-Cookie line, or "" if the session is empty
-	content   string   // its container
+	line      string   // its Set-Cookie line, which the browser does not get if the session is empty
 	note      string   // its number as [txn.Locator] has it; "" in a tombstone
 	taken     []uint64 // the numbers of earlier versions that it has taken in
 	successor uint64   // in a tombstone: the id of the session that it was renewed to, or 0
@@ -179,7 +177,7 @@ func (s *shard) put(id uint64, next *version, limit int, now time.Time) {
 }
 
 func (v *version) size() int {
-	return entryOverhead + len(v.line) + len(v.content) + numberSize*cap(v.taken)
+	return entryOverhead + len(v.line) + numberSize*cap(v.taken)
 }
 
 func (v *version) number() uint64 { return word(v.note) }
@@ -205,20 +203,4 @@ func word(s string) uint64 {
 		return 0
 	}
 	return binary.LittleEndian.Uint64([]byte(s))
-}
-
-// rebase fills in a result with what a request did, replayed on this version.
-func (v *version) rebase(w *txn.Work, r *txn.Result) error {
-	content, err := codec.Parse(v.content)
-	if err != nil {
-		return err
-	}
-	return w.Rebase(&content, r)
-}
-
-// send fills in a result that sends this version to the browser.
-func (v *version) send(w *txn.Work, r *txn.Result) {
-	r.Content, _ = codec.Parse(v.content)
-	r.At = txn.Locator{ID: w.At.ID, Note: v.note}
-	r.Line, r.Size, r.Place = v.line, len(v.line), txn.Stored
 }

@@ -15,7 +15,7 @@ const session = 7 // an id
 func named(number uint64) string { return string(binary.LittleEndian.AppendUint64(nil, number)) }
 
 func live(number uint64) *version {
-	return &version{line: "line", content: "content", note: named(number)}
+	return &version{line: "line", note: named(number)}
 }
 
 // TestMemory_replace commits versions one after the other and then looks for one
@@ -123,7 +123,7 @@ func fillMemory(t *testing.T, limit int, n uint64) {
 		m, now := newMemory(limit), time.Now()
 		for i := range n {
 			text := strings.Repeat("x", size) + fmt.Sprint(i)
-			m.replace(row.id(i), i+1, &version{line: text[:300], content: text[300:], note: named(i + 2)}, now)
+			m.replace(row.id(i), i+1, &version{line: text, note: named(i + 2)}, now)
 			now = now.Add(time.Microsecond)
 		}
 		got := heap() - before

@@ -11,22 +11,20 @@ import (
 )
 
 // Journal holds the changes of a request since its last commit. Replayed, they
-// keep what parallel requests did to other keys.
+// keep what parallel requests did to other keys. It notes what was changed; the
+// values are in the content that the request sees.
 type Journal struct {
 	// Detailed is set before anything is noted: the changes may be replayed, or
 	// will be logged. Otherwise the journal only counts, which allocates nothing.
 	Detailed bool
 
-	cleared    bool           // everything from before is gone
-	permanent  permanent      // what was set
-	remembered bool           // with the lifetime
-	noted      uint32         // changes other than flashes that were added
-	keys       []change       // each key once
-	index      map[string]int // into keys, if there are many
-	taken      []uint64       // ids of flashes that other requests may know
+	cleared    bool      // everything from before is gone
+	permanent  permanent // what was set
+	remembered bool      // with the lifetime
+	noted      uint32    // changes other than flashes that were added
+	keys       *changes  // nil if there are none
 
-	// The flashes that were added have the ids first, first+1 and so on. They
-	// are in the session's content.
+	// The flashes that were added have the ids first, first+1 and so on.
 	first uint64
 
 	lifetime time.Duration // that was set, or 0
@@ -50,21 +48,19 @@ func permanentOf(b bool) permanent {
 	return windowOnly
 }
 
-// change is the net effect on one key.
-type change struct {
-	key  string
-	raw  string     // the new value of a set
-	fn   UpdateFunc // of an update
-	kind kind
+// changes are those of keys.
+type changes struct {
+	list  []change       // each key once
+	index map[string]int // into the list, if it is long
+	room  [1]change      // for the first
 }
 
-type kind int8
-
-const (
-	set     kind = iota // to a value that depends on no other request
-	deleted             // removed
-	updated             // the function is applied to the value that is there
-)
+// change is that of one key: it gets the value that the request sees, or none, or
+// what a function returns for the value that is there.
+type change struct {
+	key string
+	fn  UpdateFunc // nil if the value depends on no other request
+}
 
 // UpdateFunc returns the new value of a key; it may be called several times.
 type UpdateFunc func(old string, found bool) (raw string, err error)
@@ -87,34 +83,25 @@ func (j *Journal) note() bool {
 	return j.Detailed
 }
 
-// Set notes a new value.
-func (j *Journal) Set(key, raw string) {
+// Set notes that a key was set or deleted.
+func (j *Journal) Set(key string) {
 	if j.note() {
-		*j.change(key) = change{key: key, raw: raw, kind: set}
+		j.change(key).fn = nil
 	}
 }
 
-// Delete notes that a key was removed.
-func (j *Journal) Delete(key string) {
-	if j.note() {
-		*j.change(key) = change{key: key, kind: deleted}
+// Update notes the function that a key was updated by. After a set, a delete or a
+// clear the value depends on no other request.
+func (j *Journal) Update(key string, fn UpdateFunc) {
+	depends := !j.cleared
+	if c := j.find(key); c != nil {
+		depends = c.fn != nil
 	}
-}
-
-// Update notes a function, which has just returned raw. After a set, a delete or
-// a clear the value depends on no other request, and raw is all there is to note.
-func (j *Journal) Update(key, raw string, fn UpdateFunc) {
-	known := j.cleared
-	if i, ok := j.find(key); ok {
-		known = j.keys[i].kind != updated
-	}
-	if known {
-		j.Set(key, raw)
+	if !j.note() {
 		return
 	}
-	if j.note() {
-		c := j.change(key)
-		c.kind, c.fn = updated, after(c.fn, fn)
+	if c := j.change(key); depends {
+		c.fn = after(c.fn, fn)
 	}
 }
 
@@ -134,8 +121,8 @@ func after(first, fn UpdateFunc) UpdateFunc {
 
 // Updates reports whether the value of key depends on what other requests save.
 func (j *Journal) Updates(key string) bool {
-	i, ok := j.find(key)
-	return ok && j.keys[i].kind == updated
+	c := j.find(key)
+	return c != nil && c.fn != nil
 }
 
 // Clear notes that everything was removed, and whether the session is permanent
@@ -174,35 +161,28 @@ func (j *Journal) AddFlash() uint64 {
 	return j.first + uint64(j.given) - 1
 }
 
-// TakeFlash notes that a flash was shown.
+// TakeFlash notes that a flash was shown and removed.
 func (j *Journal) TakeFlash(id uint64) {
 	if j.gave(id) {
 		j.kept--
-	} else if j.note() {
-		j.taken = append(j.taken, id)
+	} else {
+		j.noted++
 	}
 }
 
-// KeepFlash notes that a flash which was shown stays. It returns false if that was
-// not noted since the last commit: the flash has to be added anew.
-func (j *Journal) KeepFlash(id uint64) bool {
+// KeepFlash notes that a flash which was removed is there again.
+func (j *Journal) KeepFlash(id uint64) {
 	if j.gave(id) {
 		j.kept++
-		return true
 	}
-	i := slices.Index(j.taken, id)
-	if i < 0 {
-		return false
-	}
-	j.taken = slices.Delete(j.taken, i, i+1)
-	return true
 }
 
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 
-// Replay applies the changes to a newer content. The flashes that were added are
-// in seen, the content that the request has worked on.
-func (j *Journal) Replay(newest, seen *codec.Container) error {
+// Replay applies the changes to a newer content. The values and the flashes that
+// were added are in seen, the content that the request has worked on. The flashes
+// that were shown are removed, unless they are there again.
+func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) error {
 	if j.cleared {
 		newest.Fill(nil, nil)
 		newest.Lifetime, newest.Remembered = 0, false
@@ -213,16 +193,12 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	if j.permanent != unset {
 		newest.Permanent = j.permanent == persistent
 	}
-	for _, c := range j.keys {
-		if err := c.replay(newest); err != nil {
+	for _, c := range j.changes() {
+		if err := c.replay(newest, seen); err != nil {
 			return err
 		}
 	}
-	if len(j.taken) > 0 {
-		taken := make(map[uint64]bool, len(j.taken))
-		for _, id := range j.taken {
-			taken[id] = true
-		}
+	if taken := Taken(seen, shown); len(taken) > 0 {
 		newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
 	}
 	if j.kept > 0 {
@@ -232,52 +208,88 @@ func (j *Journal) Replay(newest, seen *codec.Container) error {
 	return nil
 }
 
-func (c *change) replay(newest *codec.Container) error {
-	switch c.kind {
-	case set:
-		newest.Set(c.key, c.raw)
-	case deleted:
-		newest.Delete(c.key)
-	case updated:
-		raw, err := c.fn(newest.Find(c.key))
-		if err != nil {
-			return err
-		}
+// Taken returns the ids of the flashes that were shown and are not seen any more.
+// Those without an id are known to no other request.
+func Taken(seen *codec.Container, shown []codec.Flash) map[uint64]bool {
+	if len(shown) == 0 {
+		return nil
+	}
+	taken := make(map[uint64]bool, len(shown))
+	for _, f := range shown {
+		taken[f.ID] = true
+	}
+	delete(taken, 0)
+	for _, f := range seen.Flashes() {
+		delete(taken, f.ID)
+	}
+	return taken
+}
+
+func (c *change) replay(newest, seen *codec.Container) (err error) {
+	raw, found := seen.Find(c.key)
+	if c.fn != nil {
+		raw, err = c.fn(newest.Find(c.key))
+		found = true
+	}
+	switch {
+	case err != nil:
+		return err
+	case found:
 		newest.Set(c.key, raw)
+	default:
+		newest.Delete(c.key)
 	}
 	return nil
 }
 
-// change returns the entry for key, which it makes if there is none.
-func (j *Journal) change(key string) *change {
-	i, ok := j.find(key)
-	if ok {
-		return &j.keys[i]
+// changes returns those of keys.
+func (j *Journal) changes() []change {
+	if j.keys == nil {
+		return nil
 	}
-	j.keys = append(j.keys, change{key: key})
-	i = len(j.keys) - 1
-	if j.index != nil {
-		j.index[key] = i
-	} else if len(j.keys) > fewKeys {
-		j.index = make(map[string]int, 2*len(j.keys))
-		for i := range j.keys {
-			j.index[j.keys[i].key] = i
-		}
-	}
-	return &j.keys[i]
+	return j.keys.list
 }
 
-func (j *Journal) find(key string) (int, bool) {
-	if j.index != nil {
-		i, ok := j.index[key]
-		return i, ok
+// change returns the entry for key, which it makes if there is none.
+func (j *Journal) change(key string) *change {
+	if c := j.find(key); c != nil {
+		return c
 	}
-	for i := range j.keys {
-		if j.keys[i].key == key {
-			return i, true
+	if j.keys == nil {
+		j.keys = new(changes)
+		j.keys.list = j.keys.room[:0]
+	}
+	return j.keys.add(key)
+}
+
+// find returns the entry for key, or nil.
+func (j *Journal) find(key string) *change {
+	if j.keys != nil && j.keys.index != nil {
+		if i, ok := j.keys.index[key]; ok {
+			return &j.keys.list[i]
+		}
+		return nil
+	}
+	for i, c := range j.changes() {
+		if c.key == key {
+			return &j.keys.list[i]
 		}
 	}
-	return 0, false
+	return nil
+}
+
+func (k *changes) add(key string) *change {
+	k.list = append(k.list, change{key: key})
+	last := len(k.list) - 1
+	if k.index != nil {
+		k.index[key] = last
+	} else if len(k.list) > fewKeys {
+		k.index = make(map[string]int, 2*len(k.list))
+		for i := range k.list {
+			k.index[k.list[i].key] = i
+		}
+	}
+	return &k.list[last]
 }
 
 // Summary says what was done without any value, for the log.
@@ -287,10 +299,10 @@ type Summary struct {
 	Added, Taken                 int      // flashes
 }
 
-// Summary returns what the journal holds.
+// Summary returns what the journal holds, but for the flashes that were taken.
 func (j *Journal) Summary() Summary {
-	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept), Taken: len(j.taken)}
-	for _, c := range j.keys {
+	s := Summary{Cleared: j.cleared, Permanent: j.SetsPermanent(), Lifetime: j.SetsLifetime(), Added: int(j.kept)}
+	for _, c := range j.changes() {
 		s.Keys = append(s.Keys, c.key)
 	}
 	slices.Sort(s.Keys)

@@ -17,6 +17,7 @@ import (
 type request struct {
 	journal journal.Journal
 	seen    codec.Container
+	shown   []codec.Flash
 }
 
 func newRequest(detailed bool) *request {
@@ -66,10 +67,10 @@ func (r *request) do(words string) {
 		case "set":
 			key, raw, _ := strings.Cut(arg, "=")
 			r.seen.Set(key, raw)
-			r.journal.Set(key, raw)
+			r.journal.Set(key)
 		case "delete":
 			r.seen.Delete(arg)
-			r.journal.Delete(arg)
+			r.journal.Set(arg)
 		case "update", "fail":
 			old, found := r.seen.Find(arg)
 			raw, _ := appendX(old, found)
@@ -78,7 +79,7 @@ func (r *request) do(words string) {
 			if verb == "fail" {
 				fn = func(string, bool) (string, error) { return "", errUpdate }
 			}
-			r.journal.Update(arg, raw, fn)
+			r.journal.Update(arg, fn)
 		case "clear":
 			r.seen.Fill(nil, nil)
 			r.journal.Clear(arg == "permanent")
@@ -87,6 +88,9 @@ func (r *request) do(words string) {
 		case "flash":
 			r.seen.AddFlashes(codec.Flash{ID: r.journal.AddFlash(), Category: arg, Raw: "new"})
 		case "take":
+			if r.shown == nil {
+				r.shown = r.seen.Flashes()
+			}
 			r.seen.DeleteFlashes(func(f codec.Flash) bool {
 				if f.Category != arg {
 					return false
@@ -153,7 +157,7 @@ func TestJournal_Replay(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r, newest := newRequest(true), content(test.newest, test.flashes)
 			r.do(test.do)
-			if err := r.journal.Replay(&newest, &r.seen); err != nil {
+			if err := r.journal.Replay(&newest, &r.seen, r.shown); err != nil {
 				t.Fatal(err)
 			}
 			got, gotFlash := show(&newest)
@@ -169,7 +173,7 @@ func TestJournal_Replay(t *testing.T) {
 func TestJournal_Replay_fails(t *testing.T) {
 	r, newest := newRequest(true), content("a=9", "")
 	r.do("fail:a")
-	if err := r.journal.Replay(&newest, &r.seen); !errors.Is(err, errUpdate) {
+	if err := r.journal.Replay(&newest, &r.seen, r.shown); !errors.Is(err, errUpdate) {
 		t.Errorf("got %v, want %v", err, errUpdate)
 	}
 }
@@ -209,7 +213,7 @@ func TestJournal_Summary(t *testing.T) {
 		{"set:b=5 update:a delete:c set:b=6", journal.Summary{Keys: []string{"a", "b", "c"}}},
 		{"set:b=5 clear set:a=6", journal.Summary{Cleared: true, Permanent: true, Keys: []string{"a"}}},
 		{"permanent:true", journal.Summary{Permanent: true}},
-		{"flash:x flash:y take:x take:error", journal.Summary{Added: 1, Taken: 1}},
+		{"flash:x flash:y take:x take:error", journal.Summary{Added: 1}},
 	}
 	for _, test := range tests {
 		r, counted := newRequest(true), newRequest(false)
@@ -221,7 +225,7 @@ func TestJournal_Summary(t *testing.T) {
 		if r.journal.Cleared() != test.want.Cleared || r.journal.SetsPermanent() != test.want.Permanent {
 			t.Errorf("%q: got Cleared %v and SetsPermanent %v", test.do, r.journal.Cleared(), r.journal.SetsPermanent())
 		}
-		if got := counted.journal.Summary(); len(got.Keys) != 0 || got.Taken != 0 || got.Added != test.want.Added {
+		if got := counted.journal.Summary(); len(got.Keys) != 0 || got.Added != test.want.Added {
 			t.Errorf("%q without details: got %+v", test.do, got)
 		}
 	}
@@ -256,7 +260,7 @@ func TestJournal_manyKeys(t *testing.T) {
 		r.do(fmt.Sprintf("update:k%d", i))
 		want.Set(fmt.Sprintf("k%d", i), "1x")
 	}
-	if err := r.journal.Replay(&newest, &r.seen); err != nil {
+	if err := r.journal.Replay(&newest, &r.seen, r.shown); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(r.journal.Summary().Keys); !slices.Equal(newest.Entries(), want.Entries()) || got != 40 {
@@ -282,24 +286,32 @@ func TestJournal_Replay_lifetime(t *testing.T) {
 		var j journal.Journal
 		row.do(&j)
 		newest := codec.Container{Lifetime: time.Hour, Remembered: true}
-		if err := j.Replay(&newest, new(codec.Container)); err != nil || newest.Lifetime != row.lifetime || newest.Remembered != row.remembered {
+		if err := j.Replay(&newest, new(codec.Container), nil); err != nil || newest.Lifetime != row.lifetime || newest.Remembered != row.remembered {
 			t.Errorf("%s: got %v, %v and %v, want %v and %v", row.name, newest.Lifetime, newest.Remembered, err, row.lifetime, row.remembered)
 		}
 	}
 }
 
-// TestJournal_KeepFlash: a flash that was shown and is kept is not taken from the
-// newer session.
-func TestJournal_KeepFlash(t *testing.T) {
-	j := journal.Journal{Detailed: true}
-	j.TakeFlash(1)
-	j.TakeFlash(2)
-	if !j.KeepFlash(1) || j.KeepFlash(1) {
-		t.Error("want a flash kept once")
+// TestTaken: a flash that was shown and is there again is not taken, nor is one
+// without an id.
+func TestTaken(t *testing.T) {
+	seen := content("", "kept/1 new/4")
+	before := content("", "kept/1 gone/2")
+	shown := append(before.Flashes(), codec.Flash{Category: "committed"})
+	if got := journal.Taken(&seen, shown); len(got) != 1 || !got[2] {
+		t.Errorf("got %v, want the flash 2", got)
 	}
-	var newest codec.Container
-	newest.AddFlashes(codec.Flash{ID: 1}, codec.Flash{ID: 2})
-	if err := j.Replay(&newest, new(codec.Container)); err != nil || len(newest.Flashes()) != 1 || newest.Flashes()[0].ID != 1 {
-		t.Errorf("got %v and %v, want the first flash", newest.Flashes(), err)
+}
+
+// TestJournal_KeepFlash takes a flash that was added and keeps it after all.
+func TestJournal_KeepFlash(t *testing.T) {
+	var j journal.Journal
+	id := j.AddFlash()
+	j.TakeFlash(id)
+	if j.Any() {
+		t.Error("taken: want nothing to save")
+	}
+	if j.KeepFlash(id); !j.Any() {
+		t.Error("kept: want it to be saved")
 	}
 }

@@ -170,12 +170,12 @@ func (v *Storage) save(ctx context.Context, r *txn.Result) error {
 // saveWhole stores the image of a result. An emptied session stays for a moment:
 // a parallel request may have something to add to it.
 func (v *Storage) saveWhole(ctx context.Context, r *txn.Result) error {
-	r.Content.Life = v.policy.Life(&r.Content)
-	keep := r.Content.Created.Add(r.Content.Life)
+	r.Content.Life = v.policy.Life(r.Content)
+	keep := r.Content.Created.Time().Add(r.Content.Life)
 	if r.Content.Empty() {
 		keep = time.Now().Add(txn.TombstoneLife)
 	}
-	data := v.sealContent(&r.At, &r.Content)
+	data := v.sealContent(&r.At, r.Content)
 	r.Size = len(data)
 	err := v.put(ctx, &r.At, data, keep)
 	if err == nil {
@@ -203,6 +203,6 @@ func (v *Storage) replay(ctx context.Context, w *txn.Work, at *txn.Locator, r *t
 
 // tell completes a result by the cookie that leads to it.
 func (v *Storage) tell(r *txn.Result) (err error) {
-	r.Line, err = v.line(&r.At, &r.Content)
+	r.Line, err = v.line(&r.At, r.Content)
 	return err
 }

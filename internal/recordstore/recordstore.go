@@ -123,7 +123,10 @@ func (v *Storage) Load(ctx context.Context, value string, into *txn.Image) (sinc
 	case err != nil:
 		*into = txn.Image{}
 	}
-	return into.Content.Created, err
+	if err == nil {
+		since = into.Content.Created.Time()
+	}
+	return since, err
 }
 
 // openID fills in the locator that a cookie's value stands for.

@@ -3,6 +3,7 @@ package txn
 import (
 	"time"
 
+	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/journal"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 )
@@ -13,7 +14,7 @@ func (t *Txn) Set(key, raw string) {
 		return
 	}
 	t.work.Content.Set(key, raw)
-	t.work.Journal.Set(key, raw)
+	t.work.Journal.Set(key)
 	t.changed()
 }
 
@@ -23,14 +24,14 @@ func (t *Txn) Updated(key, old string, found bool, raw string, fn journal.Update
 		return
 	}
 	t.work.Content.Set(key, raw)
-	t.work.Journal.Update(key, raw, fn)
+	t.work.Journal.Update(key, fn)
 	t.changed()
 }
 
 // Delete removes a key that is there.
 func (t *Txn) Delete(key string) {
 	t.work.Content.Delete(key)
-	t.work.Journal.Delete(key)
+	t.work.Journal.Set(key)
 	t.changed()
 }
 
@@ -51,7 +52,7 @@ func (t *Txn) Clear() {
 // Renew gives the session a new id and a new lifetime with the next commit.
 func (t *Txn) Renew() {
 	if t.origin != Fresh || t.work.Place != Nowhere { // otherwise it begins with this request
-		t.work.Content.Created, t.work.Content.Life = time.Now(), 0
+		t.work.Content.Created, t.work.Content.Life = codec.InstantOf(time.Now()), 0
 	}
 	t.work.Intent = max(t.work.Intent, Renew)
 	t.changed()
@@ -94,8 +95,8 @@ func (t *Txn) SetLifetime(lifetime time.Duration, remembered bool) {
 // Refuse notes a change that cannot be saved.
 func (t *Txn) Refuse(err error) {
 	t.Fail(err)
-	if t.refused == nil {
-		t.refused = err
+	if t.refused() == nil {
+		t.wrong().refused = err
 	}
 	t.changed()
 }
@@ -110,7 +111,7 @@ func (t *Txn) Abandon() {
 
 // changed notes that there is something to save.
 func (t *Txn) changed() {
-	if t.readOnly {
+	if t.ReadOnly() {
 		panic("ginsession: the function given to WithValidator has changed the session, which it may only read")
 	}
 	t.modified, t.settled = true, false

@@ -13,12 +13,12 @@ import (
 // Save commits what the request did so far. The error is the app's: unless the
 // session changes again, the handler's response stands.
 func (t *Txn) Save() error {
-	if t.readOnly {
+	if t.ReadOnly() {
 		return nil
 	}
 	err := t.commit(nil)
 	if err != nil {
-		t.settled, t.refused = true, nil
+		t.settled, t.wrong().refused = true, nil
 	}
 	return err
 }
@@ -71,14 +71,14 @@ func (t *Txn) commit(h http.Header) error {
 
 func (t *Txn) tryCommit(h http.Header) error {
 	switch {
-	case t.broken != nil:
-		return t.broken
-	case t.refused != nil && t.work.Intent == Destroy: // the log-out goes on without what cannot be saved
+	case t.Broken() != nil:
+		return t.Broken()
+	case t.refused() != nil && t.work.Intent == Destroy: // the log-out goes on without what cannot be saved
 		t.work.Content = t.config.Fresh()
 		t.work.Journal.Reset()
-		return errors.Join(t.refused, t.store())
-	case t.refused != nil:
-		return t.refused
+		return errors.Join(t.refused(), t.store())
+	case t.refused() != nil:
+		return t.refused()
 	case t.work.Intent > Save || t.work.Journal.Any():
 		return t.store()
 	case t.origin == Imported && t.work.Place == Nowhere && !t.work.Late:
@@ -96,7 +96,7 @@ func (t *Txn) tryCommit(h http.Header) error {
 // store hands the work to the storage.
 func (t *Txn) store() error {
 	result := results.Get().(*Result)
-	defer results.Put(result)
+	defer result.free()
 	err := t.hand(result)
 	switch {
 	case err == nil, errors.Is(err, sessionerr.ErrLate) && result.Place == Stored:
@@ -104,7 +104,7 @@ func (t *Txn) store() error {
 	case errors.Is(err, sessionerr.ErrEnded):
 		t.drop()
 	case errors.Is(err, sessionerr.ErrUnavailable):
-		t.broken = err // it may be saved; a second try could count an update twice
+		t.wrong().broken = err // it may be saved; a second try could count an update twice
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (t *Txn) store() error {
 // failure is no reason to fail its page.
 func (t *Txn) refresh() {
 	result := results.Get().(*Result)
-	defer results.Put(result)
+	defer result.free()
 	if t.hand(result) == nil {
 		t.install(result)
 	}
@@ -123,12 +123,16 @@ func (t *Txn) refresh() {
 // would be allocated, and as values each would be copied several times.
 var results = sync.Pool{New: func() any { return new(Result) }}
 
-func (t *Txn) hand(r *Result) error {
+func (r *Result) free() {
 	*r = Result{}
-	r.Content = t.work.Content
-	start, known := t.ask()
+	results.Put(r)
+}
+
+func (t *Txn) hand(r *Result) error {
+	r.Content = &t.work.Content
+	start := t.ask()
 	err := t.step(r)
-	t.answered(start, known)
+	t.answered(start)
 	return err
 }
 
@@ -170,8 +174,11 @@ func (t *Txn) end(ctx context.Context) (err error) {
 	if t.work.Place == Stored {
 		err = t.config.Storage.End(ctx, t.work.At)
 	}
-	for o := t.work.Others; o != nil; o = o.Rest {
-		if failed := t.config.Storage.End(ctx, o.At); err == nil {
+	if t.trouble == nil {
+		return err
+	}
+	for o := t.trouble.others; o != nil; o = o.rest {
+		if failed := t.config.Storage.End(ctx, o.at); err == nil {
 			err = failed
 		}
 	}
@@ -192,10 +199,13 @@ func (t *Txn) install(r *Result) {
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
 	t.spendImport()
-	if t.work.Intent == Destroy {
-		t.work.Others = nil // they have ended
+	if t.work.Intent == Destroy && t.trouble != nil {
+		t.trouble.others = nil // they have ended
 	}
-	t.work.Image, t.work.Place, t.work.Intent = r.Image, r.Place, Save
+	if r.Content != &t.work.Content {
+		t.work.Content = *r.Content
+	}
+	t.work.At, t.work.Place, t.work.Intent = r.At, r.Place, Save
 	t.begin()
 }
 
@@ -203,12 +213,12 @@ func (t *Txn) install(r *Result) {
 // an earlier Save has told the browser is over, too.
 func (t *Txn) drop() {
 	t.setCookie = ""
-	t.rejected = sessionerr.ErrUnknown
+	t.wrong().rejected = sessionerr.ErrUnknown
 	t.spendImport()
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
-	t.work = Work{Image: Image{Content: t.config.Fresh()}, Others: t.work.Others, Place: Ended, Late: t.work.Late}
+	t.work = Work{Image: Image{Content: t.config.Fresh()}, Shown: t.work.Shown, Place: Ended, Late: t.work.Late}
 	t.begin()
 }
 
@@ -216,7 +226,7 @@ func (t *Txn) drop() {
 // nothing has changed. h are the response's headers so far.
 func (t *Txn) RefreshDue(h http.Header) bool {
 	switch {
-	case t.work.Late, t.broken != nil, t.work.Place != Stored:
+	case t.work.Late, t.Broken() != nil, t.work.Place != Stored:
 		return false
 	case t.work.At.Told == ToldOlder:
 		return true

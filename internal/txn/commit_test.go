@@ -18,6 +18,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/internal/codec"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 	"github.com/ginsession/ginsession/internal/txn"
 )
@@ -152,7 +153,7 @@ func TestTxn_RefreshDue(t *testing.T) {
 		c := newConfig(s)
 		c.Lifetime, c.IdleTimeout = lifetime, test.idle
 		x := load(c, "sid=ann")
-		x.Content().Created, x.Content().Life = time.Now().Add(test.created), test.expires-test.created
+		x.Content().Created, x.Content().Life = codec.InstantOf(time.Now().Add(test.created)), test.expires-test.created
 		if got := x.RefreshDue(nil); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}

@@ -35,10 +35,10 @@ func (t *Txn) Load(entered time.Duration) {
 	if loaded = t.loadFrom(&t.config.Source, Loaded); loaded {
 		return
 	}
-	if t.rejected != nil && errors.Is(t.rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
+	if rejected := t.Rejected(); rejected != nil && errors.Is(rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
 		t.work.Place = Ended // a tombstone may have expired since
 	}
-	if t.broken == nil && t.work.Place == Nowhere && t.config.Import != nil {
+	if t.Broken() == nil && t.work.Place == Nowhere && t.config.Import != nil {
 		loaded = t.loadFrom(t.config.Import, Imported)
 		t.work.At = Locator{}
 	}
@@ -93,7 +93,7 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 				}
 				return true
 			}
-			if t.broken != nil {
+			if t.Broken() != nil {
 				return false
 			}
 		}
@@ -108,7 +108,7 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 		var err error
 		if f.since, err = t.fetch(from, r.value, &f.Image); err != nil {
 			t.work.Image = f.Image
-			if t.accept(err, origin); t.broken != nil {
+			if t.accept(err, origin); t.Broken() != nil {
 				return false
 			}
 			continue
@@ -156,9 +156,9 @@ func (t *Txn) fetch(from *Source, value string, into *Image) (since time.Time, e
 	if len(value) > cookie.MaxLine { // before it is decoded
 		return since, sessionerr.ErrForm
 	}
-	start, known := t.ask()
+	start := t.ask()
 	since, err = from.Storage.Load(t.request.Context(), value, into)
-	t.answered(start, known)
+	t.answered(start)
 	return since, err
 }
 
@@ -178,7 +178,9 @@ func (t *Txn) accept(err error, origin Origin) bool {
 		} else if origin == Imported {
 			t.importSpent = true
 		}
-		t.reject(nil, nil)
+		if t.trouble != nil {
+			t.reject(nil, nil)
+		}
 		return true
 	}
 	if origin == Loaded {
@@ -189,9 +191,9 @@ func (t *Txn) accept(err error, origin Origin) bool {
 	switch {
 	case origin == Imported && why != nil && !errors.Is(why, sessionerr.ErrRevoked): // a cookie of another app's
 	case why == nil:
-		t.broken = err
+		t.wrong().broken = err
 		t.Fail(err)
-	case t.rejected == nil || errors.Is(why, sessionerr.ErrExpired) || errors.Is(why, sessionerr.ErrRevoked): // which say more than that another was not ours
+	case t.Rejected() == nil || errors.Is(why, sessionerr.ErrExpired) || errors.Is(why, sessionerr.ErrRevoked): // which say more than that another was not ours
 		t.reject(why, err)
 	}
 	if errors.Is(err, sessionerr.ErrOver) {
@@ -203,12 +205,12 @@ func (t *Txn) accept(err error, origin Origin) bool {
 // endToo notes a session that a log-out ends as well, if it is on a server.
 func (t *Txn) endToo(at Locator) {
 	if at.ID != "" {
-		t.work.Others = &Others{at, t.work.Others}
+		t.wrong().others = &others{at, t.wrong().others}
 	}
 }
 
 func (t *Txn) reject(why, detail error) {
-	t.rejected = why
+	t.wrong().rejected = why
 	if t.trace != nil {
 		t.trace.Rejected = detail
 	}
@@ -220,17 +222,11 @@ func (t *Txn) validate() error {
 	if t.config.Validate == nil || t.work.Content.Empty() {
 		return nil
 	}
-	view := &Txn{config: t.config, request: t.request, readOnly: true, origin: Loaded}
+	view := &Txn{config: t.config, origin: Loaded}
 	view.work = Work{Image: Image{Content: t.work.Content.Clone(), At: t.work.At}, Place: Stored}
-	var valid bool
-	var err error
-	failed := t.err
-	t.Fail(sessionerr.ErrPanic)
-	known := t.broken
-	t.broken = sessionerr.ErrPanic
-	valid, err = t.config.Validate(context.WithoutCancel(t.request.Context()), view)
-	t.broken = known
-	t.err = failed
+	t.asked = true
+	valid, err := t.config.Validate(context.WithoutCancel(t.request.Context()), view)
+	t.asked = false
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: WithValidator: %w", sessionerr.ErrUnavailable, err)

@@ -91,25 +91,21 @@ type Image struct {
 	At      Locator
 }
 
-// Work is what a storage gets to commit. It is not to be changed.
+// Work is what a storage gets to commit. It is not to be changed but for the
+// times of the content.
 type Work struct {
 	Image                   // as the request sees it
 	Journal journal.Journal // what the request did
-	Others  *Others         // more sessions that a [Destroy] ends, or nil
+	Shown   []codec.Flash   // the messages that Flashes returns; nil before the first call
 	Place   Place
 	Intent  Intent
 	Late    bool // the headers have left: no cookie can be sent
 }
 
-// Others is a list of sessions.
-type Others struct {
-	At   Locator
-	Rest *Others
-}
-
 // Result is what a commit has done.
 type Result struct {
-	Image   // as it is stored now
+	Content *codec.Container // as it is stored now
+	At      Locator
 	Place   Place
 	Line    string // the Set-Cookie line that the browser needs, or ""
 	Size    int    // of the record or the line, in bytes
@@ -119,8 +115,8 @@ type Result struct {
 // Storage keeps sessions between requests. Its methods may be called with a
 // context that is over: a goroutine goes on, or the client has hung up.
 //
-// Create, Change and Renew fill in a result that has the content of the work and
-// is zero otherwise. After ErrEnded the work is dropped; after ErrUnavailable the
+// Create, Change and Renew fill in a result that has the content of the work,
+// until they replace that by another one, and is zero otherwise. After ErrEnded the work is dropped; after ErrUnavailable the
 // outcome is unknown; after ErrLate a result with [Stored] is what was stored
 // although no cookie can be sent; after all other errors nothing has changed.
 type Storage interface {
@@ -179,13 +175,8 @@ type Txn struct {
 	request *http.Request
 	trace   *Trace // nil: nothing is logged
 
-	work     Work
-	rejected error // why a cookie was not accepted
-	broken   error // what the storage holds is unknown
-	refused  error // a change that cannot be saved
-	err      error // the first thing that went wrong
-
-	seen []codec.Flash // the messages that Flashes returns; nil before the first call
+	work    Work
+	trouble *trouble // nil if there is none
 
 	setCookie  string    // the Set-Cookie line of the last commit
 	sentCookie string    // the one among the headers
@@ -194,8 +185,31 @@ type Txn struct {
 	origin      Origin
 	modified    bool // the request has changed the session, saved or not
 	settled     bool // an error was reported, and nothing has changed since
-	readOnly    bool // a view for the validator
+	asked       bool // the storage or the validator has not answered, and never will if it has panicked
 	importSpent bool // the imported cookie is of no more use
+}
+
+// trouble is what went wrong with a session.
+type trouble struct {
+	rejected error   // why a cookie was not accepted
+	broken   error   // why the outcome of a load or a commit is unknown
+	refused  error   // a change that cannot be saved
+	first    error   // of all but the rejection
+	others   *others // more sessions that a log-out ends, or nil
+}
+
+// others is a list of sessions.
+type others struct {
+	at   Locator
+	rest *others
+}
+
+// wrong returns what went wrong, to note more.
+func (t *Txn) wrong() *trouble {
+	if t.trouble == nil {
+		t.trouble = new(trouble)
+	}
+	return t.trouble
 }
 
 // New returns a Txn that has yet to be loaded. It reads the request's cookies and
@@ -210,6 +224,9 @@ func New(config *Config, request *http.Request, late bool, trace *Trace) *Txn {
 // begin empties the journal. Its details are for a replay, which only a stored
 // session can need, and for the log.
 func (t *Txn) begin() {
+	if len(t.work.Shown) > 0 {
+		t.forgetTaken()
+	}
 	t.work.Journal.Reset()
 	t.work.Journal.Detailed = t.trace != nil || t.config.Replayed && t.work.Place == Stored
 }
@@ -224,19 +241,45 @@ func (t *Txn) Origin() Origin { return t.origin }
 func (t *Txn) Modified() bool { return t.modified }
 
 // Rejected returns why a cookie was not accepted, or nil.
-func (t *Txn) Rejected() error { return t.rejected }
+func (t *Txn) Rejected() error {
+	if t.trouble == nil {
+		return nil
+	}
+	return t.trouble.rejected
+}
 
 // Err returns the first thing that went wrong, or nil.
-func (t *Txn) Err() error { return t.err }
+func (t *Txn) Err() error {
+	if t.trouble == nil || t.trouble.first == nil {
+		return t.Broken()
+	}
+	return t.trouble.first
+}
 
 // Broken returns why the outcome of a load or a commit is unknown, or nil.
-func (t *Txn) Broken() error { return t.broken }
+func (t *Txn) Broken() error {
+	switch {
+	case t.asked:
+		return sessionerr.ErrPanic
+	case t.trouble == nil:
+		return nil
+	}
+	return t.trouble.broken
+}
+
+// refused returns a change that cannot be saved, or nil.
+func (t *Txn) refused() error {
+	if t.trouble == nil {
+		return nil
+	}
+	return t.trouble.refused
+}
 
 // Trace returns what happened so far, or nil if nothing is logged.
 func (t *Txn) Trace() *Trace { return t.trace }
 
 // ReadOnly reports whether the session can only be read.
-func (t *Txn) ReadOnly() bool { return t.readOnly }
+func (t *Txn) ReadOnly() bool { return t.request == nil }
 
 // ID returns the name of the stored session, or "".
 func (t *Txn) ID() string {
@@ -253,13 +296,13 @@ func (t *Txn) ExpiresAt() time.Time {
 	if c.Life != 0 { // the lifetime may have been longer when it was saved
 		life = min(c.Life, t.config.lifetime(c))
 	}
-	return c.Created.Add(life)
+	return c.Created.Time().Add(life)
 }
 
 // Fail notes an error of the session.
 func (t *Txn) Fail(err error) {
-	if t.err == nil {
-		t.err = err
+	if w := t.wrong(); w.first == nil {
+		w.first = err
 	}
 }
 
@@ -272,7 +315,7 @@ type Policy struct {
 
 // Fresh returns the content of a session that begins now.
 func (p *Policy) Fresh() codec.Container {
-	return codec.Container{Created: time.Now(), Permanent: p.Permanent}
+	return codec.Container{Created: codec.InstantOf(time.Now()), Permanent: p.Permanent}
 }
 
 // lifetime returns how long a session lasts at most.
@@ -284,7 +327,7 @@ func (p *Policy) lifetime(c *codec.Container) time.Duration {
 }
 
 // End returns when a session ends at the latest.
-func (p *Policy) End(c *codec.Container) time.Time { return c.Created.Add(p.lifetime(c)) }
+func (p *Policy) End(c *codec.Container) time.Time { return c.Created.Time().Add(p.lifetime(c)) }
 
 // Life returns how long a session that is used now lasts from its creation.
 func (p *Policy) Life(c *codec.Container) time.Duration {
@@ -292,13 +335,13 @@ func (p *Policy) Life(c *codec.Container) time.Duration {
 	if p.IdleTimeout == 0 || c.Remembered {
 		return life // without a look at the clock
 	}
-	return min(life, time.Since(c.Created)+p.IdleTimeout)
+	return min(life, time.Since(c.Created.Time())+p.IdleTimeout)
 }
 
 // Expired goes by what was sealed and by the lifetime of today, whichever ends
 // first, so that a shortened lifetime holds at once.
 func (p *Policy) Expired(c *codec.Container, now time.Time) bool {
-	age := now.Sub(c.Created)
+	age := now.Sub(c.Created.Time())
 	return age >= c.Life || age >= p.lifetime(c)
 }
 
@@ -314,24 +357,24 @@ func MaxAge(c *codec.Container, end time.Time) time.Duration {
 // Rebase makes the content of a result that of a newer one, to which it applies
 // the changes of the request. A renewal keeps its time.
 func (w *Work) Rebase(newer *codec.Container, r *Result) error {
-	if err := w.Journal.Replay(newer, &w.Content); err != nil {
+	if err := w.Journal.Replay(newer, &w.Content, w.Shown); err != nil {
 		return err
 	}
 	if w.Intent == Renew {
 		newer.Created = w.Content.Created
 	}
-	r.Content, r.Dropped = *newer, 0
+	r.Content, r.Dropped = newer, 0
 	return nil
 }
 
 // ask precedes a call of the storage, and answered follows it. In between, and for
 // good if the storage panics, the outcome is unknown.
-func (t *Txn) ask() (start time.Time, known error) {
-	known, t.broken = t.broken, sessionerr.ErrPanic
-	return t.trace.now(), known
+func (t *Txn) ask() (start time.Time) {
+	t.asked = true
+	return t.trace.now()
 }
 
-func (t *Txn) answered(start time.Time, known error) {
-	t.broken = known
+func (t *Txn) answered(start time.Time) {
+	t.asked = false
 	t.trace.took(start)
 }

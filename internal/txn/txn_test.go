@@ -49,7 +49,7 @@ func (*storage) Load(_ context.Context, value string, into *txn.Image) (time.Tim
 	case "broken":
 		return now, sessionerr.Unavailable(errors.New("no route to host"))
 	}
-	into.Content = codec.Container{Created: now, Life: time.Hour}
+	into.Content = codec.Container{Created: codec.InstantOf(now), Life: time.Hour}
 	into.Content.Set("user", value)
 	return now, nil
 }

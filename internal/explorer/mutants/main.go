@@ -60,7 +60,7 @@ var mutants = []mutant{
 			at`, `err := sessionerr.ErrGone
 			at`},
 	{"Destroy does not follow a Renew that it meets", commit, `if successor(at) == "" {`, `if true {`},
-	{"Destroy does not follow a Renew that came before the load", txn, `if failed := t.config.Storage.End(ctx, o.At); err == nil {`, `if failed := error(nil); err == nil {`},
+	{"Destroy does not follow a Renew that came before the load", txn, `if failed := t.config.Storage.End(ctx, o.at); err == nil {`, `if failed := error(nil); err == nil {`},
 	{"the new session after a Destroy has the old content", changes, `t.work.Content = t.config.Fresh()
 	t.work.Journal.Reset()
 	t.work.Intent = Destroy`, `t.work.Intent = Destroy`},
@@ -78,10 +78,10 @@ var mutants = []mutant{
 	{"a request's own tombstone counts as another's", commit, `case lookErr == nil && bytes.Equal(there.Data, data):`, `case lookErr == nil && bytes.Equal(there.Data, nil):`},
 
 	// Changes.
-	{"the changes are replayed twice", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	_ = w.Journal.Replay(newer, &w.Content)
-	if err := w.Journal.Replay(newer, &w.Content); err != nil {`},
-	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = *newer, 0`, `r.Dropped = 0`},
-	{"a conflict saves what others saved", work, `	if err := w.Journal.Replay(newer, &w.Content); err != nil {`, `	if err := error(nil); err != nil {`},
+	{"the changes are replayed twice", work, `	if err := w.Journal.Replay(newer, &w.Content, w.Shown); err != nil {`, `	_ = w.Journal.Replay(newer, &w.Content, w.Shown)
+	if err := w.Journal.Replay(newer, &w.Content, w.Shown); err != nil {`},
+	{"a conflict saves what was loaded", work, `r.Content, r.Dropped = newer, 0`, `r.Dropped = 0`},
+	{"a conflict saves what others saved", work, `	if err := w.Journal.Replay(newer, &w.Content, w.Shown); err != nil {`, `	if err := error(nil); err != nil {`},
 	{"a conflict counts as success", contend, `		if !superseded(err) {`, `		if superseded(err) {
 			return nil
 		}
@@ -93,7 +93,7 @@ var mutants = []mutant{
 		}
 		return err
 	}`},
-	{"an unknown outcome is forgotten after Save", txn, `t.broken = err // it may be saved`, `_ = err // it may be saved`},
+	{"an unknown outcome is forgotten after Save", txn, `t.wrong().broken = err // it may be saved`, `_ = err // it may be saved`},
 	{"a session that is gone begins anew", commit, `	if err != nil {
 		r.Place = txn.Nowhere`, `	if errors.Is(err, sessionerr.ErrEnded) {
 		return v.Create(ctx, w, r)
@@ -110,7 +110,7 @@ var mutants = []mutant{
 `, ``},
 
 	// The journal.
-	{"Update saves the value that it saw", journal, `known := j.cleared`, `known := true`},
+	{"Update saves the value that it saw", journal, `if c := j.change(key); depends {`, `if c := j.change(key); false {`},
 	{"Clear is not replayed", journal, `		newest.Fill(nil, nil)
 `, ``},
 	{"Delete is not replayed", journal, `		newest.Delete(c.key)
@@ -119,7 +119,7 @@ var mutants = []mutant{
 `, ``},
 	{"added flashes are not replayed", journal, `newest.AddFlashes(added...)`, `_ = added`},
 	{"all flashes are replayed", journal, `return !j.gave(f.ID) })`, `return false })`},
-	{"taken flashes are not noted", journal, `j.taken = append(j.taken, id)`, `_ = id`},
+	{"taken flashes are not noted", journal, `newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })`, `_ = taken`},
 
 	// The request.
 	{"a tombstone met by the load is none", records, `return since, sessionerr.ErrOver`, `*into = txn.Image{}
@@ -129,7 +129,7 @@ var mutants = []mutant{
 	at.Version`, `return sessionerr.ErrGone
 	}
 	at.Version`},
-	{"a failed load is no reason to fail", load, `		t.broken = err
+	{"a failed load is no reason to fail", load, `		t.wrong().broken = err
 `, ``},
 	{"a commit that failed is answered 200", txn, `		t.settled = true
 		return err
@@ -138,9 +138,9 @@ var mutants = []mutant{
 		return nil
 	}
 	if h == nil`},
-	{"what was saved is saved again", txn, `t.work.Intent = r.Image, r.Place, Save
-	t.begin()`, `t.work.Intent = r.Image, r.Place, Save`},
-	{"dropped changes stay in the session", txn, `Work{Image: Image{Content: t.config.Fresh()}, Others`, `Work{Image: Image{Content: t.work.Content}, Others`},
+	{"what was saved is saved again", txn, `t.work.Intent = r.At, r.Place, Save
+	t.begin()`, `t.work.Intent = r.At, r.Place, Save`},
+	{"dropped changes stay in the session", txn, `Work{Image: Image{Content: t.config.Fresh()}, Shown`, `Work{Image: Image{Content: t.work.Content}, Shown`},
 
 	// Sessions in cookies.
 	{"a cookie's conflict counts as success", sealed, `if err != nil || k.memory.replace(id, base, &next, now) {`, `if k.memory.replace(id, base, &next, now); true {`},
