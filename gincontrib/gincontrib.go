@@ -276,7 +276,7 @@ const century = 100 * 365 * 24 * 60 * 60 // in seconds
 // end in maxAge seconds.
 func lifetime(s *ginsession.Session, maxAge int) time.Duration {
 	age := max(0, time.Since(s.CreatedAt())).Truncate(time.Second)
-	return age + time.Duration(min(maxAge, century))*time.Second
+	return age + time.Duration(min(int64(maxAge), century))*time.Second
 }
 
 // refuse keeps the session from being saved.

@@ -208,9 +208,9 @@ func TestHandle_twoSessions(t *testing.T) {
 	c, w := bare()
 	sessiontest.Handle(t, c, shop, func(c *gin.Context) {
 		sessiontest.Handle(t, c, prefs, func(c *gin.Context) {
-			ginsession.From(c).Set("a", 1)
 			ginsession.FromKey(c, "prefs").Set("b", 2)
 		})
+		ginsession.From(c).Set("a", 1) // the response is still held back
 	})
 	cookies := w.Result().Cookies()
 	a, b := sessiontest.Read(t, shop, cookies...).GetInt("a"), sessiontest.Read(t, prefs, cookies...).GetInt("b")
