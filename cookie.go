@@ -1,8 +1,13 @@
 package ginsession
 
 import (
+	"crypto/tls"
+	"log/slog"
+	"net"
 	"net/http"
 	"strings"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession/internal/cookie"
 )
@@ -88,4 +93,32 @@ func isToken(s string) bool {
 // isAttributeText reports whether s can stand in an attribute of a cookie.
 func isAttributeText(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == ';' })
+}
+
+// warnPlain warns once, in debug mode, of a Secure cookie that has left for a
+// host whose browsers drop it: over plain http, and not loopback.
+func (m *manager) warnPlain(r *http.Request) {
+	if !m.secure || !gin.IsDebugging() || m.unlogged || !isPlain(r.TLS, r.Header, r.Host) || m.warned.Swap(true) {
+		return
+	}
+	m.log().LogAttrs(r.Context(), slog.LevelWarn, "session cookie is Secure, but the request came over plain http: the browser drops it; "+
+		"use https, tell the proxy to send X-Forwarded-Proto: https, or add WithInsecureCookie",
+		slog.String("cookie", m.txn.Cookie.Name), slog.String("host", r.Host))
+}
+
+// isPlain reports whether a request seems to have come over plain http from
+// another machine.
+func isPlain(state *tls.ConnectionState, h http.Header, host string) bool {
+	if state != nil || strings.EqualFold(h.Get("X-Forwarded-Proto"), "https") || h.Get("Forwarded") != "" {
+		return false
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
 }

@@ -14,8 +14,9 @@ var (
 	ErrExpired = sessionerr.ErrExpired
 
 	// ErrInvalid is returned if no secret of this app opens the cookie under
-	// this name: it was forged or damaged, or its secret is no longer among
-	// those given to [New] and [WithPreviousSecrets].
+	// this name: it was forged or damaged, its secret is no longer among those
+	// given to [New] and [WithPreviousSecrets], or it was made for another kind of
+	// storage (see [WithCookieMigration]).
 	ErrInvalid = sessionerr.ErrInvalid
 
 	// ErrUnknown is returned if the cookie is genuine, but the store does not

@@ -1,6 +1,7 @@
 package ginsession_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
+	"github.com/ginsession/ginsession/memstore"
 )
 
 func ExampleNew() {
@@ -244,6 +246,95 @@ func ExampleFromContext() {
 	fmt.Println(b.Get("/").Body)
 	// Output:
 	// visit 2, map[visits:2]
+}
+
+// A session is good for one tenant only. A middleware before the session's puts the
+// tenant into the context of the request, where the validator finds it.
+func ExampleWithValidator() {
+	type tenantKey struct{}
+	valid := func(ctx context.Context, s *ginsession.Session) (bool, error) {
+		return s.GetString("tenant") == ctx.Value(tenantKey{}), nil
+	}
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		ctx := context.WithValue(c.Request.Context(), tenantKey{}, c.GetHeader("X-Tenant"))
+		c.Request = c.Request.WithContext(ctx)
+	})
+	r.Use(ginsession.Must(ginsession.New(apptest.Secret, ginsession.WithValidator(valid))))
+	r.POST("/login", func(c *gin.Context) { ginsession.From(c).Set("tenant", c.GetHeader("X-Tenant")) })
+	r.GET("/", func(c *gin.Context) {
+		c.String(http.StatusOK, "%q %v", ginsession.From(c).GetString("tenant"), ginsession.From(c).Rejected())
+	})
+
+	b := apptest.NewBrowser(r)
+	visit := func(method, path, tenant string) *apptest.Response {
+		req := httptest.NewRequest(method, path, nil)
+		req.Header.Set("X-Tenant", tenant)
+		return b.Do(req)
+	}
+	visit(http.MethodPost, "/login", "red")
+	fmt.Println(visit(http.MethodGet, "/", "red").Body)
+	fmt.Println(visit(http.MethodGet, "/", "blue").Body)
+	// Output:
+	// "red" <nil>
+	// "" ginsession: the session was revoked
+}
+
+// The app kept sessions in the encrypted cookie, and moves them to a store.
+func ExampleWithCookieMigration() {
+	const secret = "read it from the environment, 32 bytes or more"
+	app := func(opts ...ginsession.Option) http.Handler {
+		r := gin.New()
+		r.Use(ginsession.Must(ginsession.New(secret, opts...)))
+		r.POST("/login", func(c *gin.Context) { ginsession.From(c).Set("user", "Ada") })
+		r.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "user %q", ginsession.From(c).GetString("user")) })
+		return r
+	}
+
+	b := apptest.NewBrowser(app())
+	b.Post("/login")
+	store := memstore.New() // or Memcached, Redis, SQL
+	b.Handler = app(ginsession.WithStore(store), ginsession.WithCookieMigration(secret))
+	fmt.Println(b.Get("/").Body, store.Stats().Records, "record")
+
+	b.Handler = app(ginsession.WithStore(store)) // a lifetime later
+	fmt.Println(b.Get("/").Body)
+	// Output:
+	// user "Ada" 1 record
+	// user "Ada"
+}
+
+// slowStore is a store that honours its context, over a server that does not
+// answer.
+type slowStore struct{ ginsession.Store }
+
+func (slowStore) Load(ctx context.Context, _ string) (ginsession.Record, error) {
+	<-ctx.Done()
+	return ginsession.Record{}, ctx.Err()
+}
+
+func ExampleWithStoreTimeout() {
+	store := memstore.New()
+	b := apptest.NewBrowser(nil)
+	visit := func(store ginsession.Store) *apptest.Response {
+		r := exampleEngine(ginsession.WithStore(store), ginsession.WithStoreTimeout(20*time.Millisecond))
+		r.GET("/", func(c *gin.Context) {
+			s := ginsession.From(c)
+			s.Set("visits", s.GetInt("visits")+1)
+			c.String(http.StatusOK, "visit %d\n", s.GetInt("visits"))
+		})
+		b.Handler = r
+		return b.Get("/")
+	}
+
+	fmt.Print(visit(store).Body)
+	w := visit(slowStore{store})
+	fmt.Print(w.Code, " ", w.Body)
+	fmt.Print(visit(store).Body) // nothing was lost
+	// Output:
+	// visit 1
+	// 503 Service Unavailable
+	// visit 2
 }
 
 func exampleEngine(opts ...ginsession.Option) *gin.Engine {

@@ -48,6 +48,30 @@ func TestWithMemcached(t *testing.T) {
 	}
 }
 
+// TestWithMemcached_migration looks at what a server is asked for a session that
+// comes in an encrypted cookie: nothing but to keep it.
+func TestWithMemcached_migration(t *testing.T) {
+	server := memcachedtest.Start(t)
+	proxy := memcachedtest.StartProxy(t, server.Addr)
+	b := apptest.NewBrowser(apptest.New(t))
+	b.Get("/?do=set:user=ann")
+	b.Handler = apptest.New(t, ginsession.WithMemcached(proxy.Addr), ginsession.WithCookieMigration(apptest.Secret))
+	for _, row := range []struct{ do, verbs, body string }{
+		{"write:untouched", "", "untouched"}, {"get:user", "add", "ann"}, {"get:user", "gets", "ann"},
+		{"set:a=1", "gets cas", ""}, {"destroy", "gets cas", ""}, {"keys", "", ""},
+	} {
+		w := b.Get("/?do=" + row.do)
+		var verbs []string
+		for _, line := range proxy.Asked() {
+			verb, _, _ := strings.Cut(line, " ")
+			verbs = append(verbs, verb)
+		}
+		if got := strings.Join(verbs, " "); got != row.verbs || strings.Join(w.Lines(), " ") != row.body || w.Errors != nil {
+			t.Errorf("%s: asked %q and got %q, %v, want %q and %q", row.do, got, w.Body, w.Errors, row.verbs, row.body)
+		}
+	}
+}
+
 // TestWithMemcached_id: the ID is the item's key without its prefix, and no
 // credential.
 func TestWithMemcached_id(t *testing.T) {

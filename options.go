@@ -24,7 +24,8 @@ import (
 type Option func(*config)
 
 // WithStore keeps sessions in a store of your own; the cookie carries a sealed
-// id and no value. See [Store] for what a store has to do. The module
+// id and no value. See [Store] for what a store has to do, and [WithStoreTimeout]
+// for how long each of its calls may take. The module
 // github.com/ginsession/ginsession/redisstore has one for Redis and Valkey.
 func WithStore(store Store) Option {
 	return func(c *config) {
@@ -35,6 +36,28 @@ func WithStore(store Store) Option {
 			return storeRoom{store}
 		})
 	}
+}
+
+// WithStoreTimeout limits how long each call of a store of your own may take
+// ([WithStore]). The default is 500 milliseconds, as for Memcached, the least 10
+// milliseconds. It is for WithStore only: [WithMemcached] and
+// [WithMemcachedClient] have limits of their own. So has a store with a method
+// CallTimeout() time.Duration, which returns its limit: it is not limited here
+// unless this option is given, and then the shorter of the two holds. The stores
+// of redisstore and sqlstore are such.
+//
+// The limit is the deadline of the context that the store gets, and it is up to
+// the store to honour it: a goroutine that waits cannot be ended from outside,
+// and a store that ignores its context holds the request for as long as it
+// hangs. With one that returns when its context is over, the request gets
+// [ErrUnavailable] and status 503.
+//
+// The limit is for one call, not for a request. Reading is one call and saving is
+// another; a [Session.Renew] or [Session.Destroy] that the store stops answering
+// halfway makes up to eight. A commit that meets conflicts is tried again for five
+// seconds.
+func WithStoreTimeout(d time.Duration) Option {
+	return func(c *config) { c.StoreTimeout, c.timed = d, true }
 }
 
 // WithFlaskCookie keeps the session in the very cookie of a Flask app, so that
@@ -67,11 +90,50 @@ func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 // Flask's is; a session that is too large for it stays where it is until it
 // changes.
 //
-// Until then a copy of a Flask cookie is as good as it was under Flask: also
-// after a log-out. Whoever has the Flask app's secret can make any session.
+// Each request that brings the Flask cookie takes its session over. Parallel ones
+// begin a session each; the browser keeps the one whose response comes last, and
+// what the others changed is lost. One that is still under way when the user logs
+// out logs the browser in again. Until the option is out, a copy of a Flask cookie
+// is as good as it was under Flask: also after a log-out, unless [WithValidator]
+// refuses it. Whoever has the Flask app's secret can make any session.
 func WithFlaskMigration(secret string, previous ...string) Option {
 	secrets := append([]string{secret}, previous...)
 	return func(c *config) { c.FlaskSecrets = secrets }
+}
+
+// WithCookieMigration moves sessions from the encrypted cookie to a server store
+// ([WithMemcached], [WithStore]) without logging anybody out: a request that
+// brings no session of the store, but an encrypted cookie that was sealed under
+// secret or one of previous, gets its content as a session of the store, and the
+// cookie is replaced. The secret is the one that the app gave to [New] before,
+// most often that of today, and previous are its [WithPreviousSecrets]. Each has at
+// least 32 bytes. Take the option out when the last of these cookies has run out,
+// after the longest lifetime.
+//
+//	ginsession.New(secret,
+//		ginsession.WithMemcached("10.0.0.1:11211"),
+//		ginsession.WithCookieMigration(secret))
+//
+// Values, flash messages and the times of a session stay as they are, those of
+// [Session.Remember] and [Session.SetLifetime] too: none lasts longer than it
+// would have. An old cookie that is not accepted gives the errors of
+// [Session.Rejected].
+//
+// Keep the name, the path and the domain of the cookie, and [WithInsecureCookie] if
+// it was there: a cookie is not read under another name, and one of another path or
+// domain stays and brings the session back after a log-out. Replace all processes
+// at once: one that keeps sessions in cookies cannot read those of a store.
+//
+// A session is taken over by each request that brings its old cookie. Parallel
+// ones begin a session each; the browser keeps the one whose response comes last,
+// and what the others changed is lost. One that is still under way when the user
+// logs out logs the browser in again. Until the option is out, a copy of an old
+// cookie is as good as it was before: also after a log-out, unless
+// [WithValidator] refuses it. Anyone who has one of the secrets can make any
+// session.
+func WithCookieMigration(secret string, previous ...string) Option {
+	secrets := append([]string{secret}, previous...)
+	return func(c *config) { c.CookieSecrets = secrets }
 }
 
 // WithPreviousSecrets keeps cookies valid that earlier secrets sealed, so that
@@ -176,14 +238,21 @@ func WithErrorHandler(h func(*gin.Context, error)) Option {
 // request called [Session.Destroy], which ends the record of a refused session,
 // too. A request that was accepted goes on, and may renew its session.
 //
-// The session given to valid can only be read; changing it panics. ctx is the
-// request's, but does not end when the client hangs up. What valid calls must
-// not use the request's own session, which waits for it. valid is called once in
-// a request that uses its session, or up to eight times if the browser sends
-// several cookies of the name ([WithFlaskMigration] adds as many for Flask's).
-// With [WithFlaskCookie] it is also called in requests that bring a cookie and
-// do not use the session. Keep it fast. It is called from many goroutines at
-// once. The default, nil, accepts all (OWASP ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
+// The session given to valid can only be read; changing it panics. ctx is that of
+// the request as it came to this middleware, but does not end when the client
+// hangs up. It has no value of the [gin.Context]. A middleware before this one
+// hands values to valid by the context of the request, in which valid finds them
+// with ctx.Value; what later ones add is not there:
+//
+//	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), tenantKey{}, tenant))
+//
+// What valid calls must not use the request's own session, which waits for it.
+// valid is called once in a request that uses its session, or up to eight times if
+// the browser sends several cookies of the name ([WithFlaskMigration] and
+// [WithCookieMigration] add as many for theirs). With [WithFlaskCookie] it is also
+// called in requests that bring a cookie and do not use the session. Keep it fast.
+// It is called from many goroutines at once. The default, nil, accepts all (OWASP
+// ASVS 5, 7.4.2, 7.4.3 and 7.4.5).
 func WithValidator(valid func(ctx context.Context, s *Session) (bool, error)) Option {
 	return func(c *config) { c.validator = valid }
 }
@@ -213,6 +282,7 @@ const (
 	minFlaskSecret  = 16 // bytes; what Flask apps have
 	flaskName       = "session"
 	defaultLifetime = 31 * 24 * time.Hour
+	defaultTimeout  = 500 * time.Millisecond // of a call of a store
 )
 
 // config is what the options fill in. The validator sees exported fields only;
@@ -229,15 +299,19 @@ type config struct {
 	ContextKey  string        `option:"WithContextKey" validate:"required"`
 	KeyPrefix   string        `option:"WithKeyPrefix" validate:"max=200,key_prefix"`
 
+	StoreTimeout time.Duration `option:"WithStoreTimeout" validate:"min=10ms"`
+
 	ResponseBuffer int `option:"WithResponseBuffer" validate:"min=0,max=1073741824"`
 	MergeBuffer    int `option:"WithMergeBuffer" validate:"min=0,max=68719476736"`
 
-	FlaskSecrets []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
+	FlaskSecrets  []string `option:"WithFlaskMigration" validate:"dive,flask_secret"`
+	CookieSecrets []string `option:"WithCookieMigration" validate:"dive,own_secret"`
 
 	Secure, HTTPOnly, Partitioned, Permanent, Flask bool
 
 	named        bool
 	prefixed     bool
+	timed        bool
 	merging      bool
 	inRequest    bool
 	errorHandler func(*gin.Context, error)
@@ -250,6 +324,20 @@ type config struct {
 	store       recordstore.Store // nil: the cookie
 
 	mistakes []error
+}
+
+// callTimeout returns how long a call of the store may take, or 0 if that has a
+// limit of its own.
+func (c *config) callTimeout() time.Duration {
+	room, ok := c.store.(storeRoom)
+	if !ok { // Memcached
+		return 0
+	}
+	_, limited := room.Store.(interface{ CallTimeout() time.Duration })
+	if limited && !c.timed {
+		return 0
+	}
+	return c.StoreTimeout
 }
 
 func (c *config) wrong(option, reason string) {
@@ -273,6 +361,7 @@ var reasons = map[string]string{
 	"WithLifetime":       "a lifetime is a time.Duration of 10ms or more, such as 12*time.Hour; leave the option out for 31 days",
 	"WithIdleTimeout":    "an idle timeout is a time.Duration of 10ms or more, such as 30*time.Minute; 0 is none",
 	"WithKeyPrefix":      "a prefix has at most 200 printable ASCII characters and no space",
+	"WithStoreTimeout":   "a limit is a time.Duration of 10ms or more, such as 2*time.Second; leave the option out for 500ms",
 	"WithResponseBuffer": "a buffer has 0 to 1073741824 bytes (1 GiB); leave the option out for 256 KiB",
 	"WithMergeBuffer":    "a buffer has 0 to 68719476736 bytes (64 GiB); leave the option out for 16 MiB",
 	"WithContextKey":     "a context key is not empty; leave the option out for ginsession.Key",
@@ -288,6 +377,7 @@ func newConfig(secret string, opts []Option) (*config, error) {
 		Lifetime:       defaultLifetime,
 		ContextKey:     Key,
 		KeyPrefix:      memcached.DefaultKeyPrefix,
+		StoreTimeout:   defaultTimeout,
 		ResponseBuffer: 256 << 10,
 		MergeBuffer:    16 << 20,
 		Secure:         true,
@@ -318,6 +408,7 @@ func (c *config) checkFields() {
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("option") })
 	rules := map[string]func(string) bool{
 		"secret":       func(s string) bool { return len(s) >= c.minSecret() && !isGuessable(s) }, // min would count runes
+		"own_secret":   func(s string) bool { return len(s) >= minSecret && !isGuessable(s) },
 		"flask_secret": func(s string) bool { return len(s) >= minFlaskSecret && !isGuessable(s) },
 		"cookie_name":  isToken,
 		"cookie_text":  isAttributeText,
@@ -344,6 +435,8 @@ func (c *config) explain(f validator.FieldError) *ConfigError {
 	switch option {
 	case "WithFlaskMigration":
 		least = minFlaskSecret
+	case "WithCookieMigration":
+		least = minSecret
 	case "secret", "WithPreviousSecrets":
 	default:
 		return &ConfigError{option, fmt.Sprintf("%q: %s", fmt.Sprint(f.Value()), reasons[option])}
@@ -402,10 +495,18 @@ func (c *config) checkTogether() {
 			c.storeOption + " has chosen a store already; use one of the two"},
 		{c.Flask && c.FlaskSecrets != nil, "WithFlaskMigration",
 			"WithFlaskCookie stays with the cookie that this moves on from; use one of the two"},
+		{c.CookieSecrets != nil && c.Flask, "WithCookieMigration",
+			"WithFlaskCookie keeps sessions in Flask's cookie, and this moves them to a store; use one of the two"},
+		{c.CookieSecrets != nil && !c.Flask && c.storeOption == "", "WithCookieMigration",
+			"sessions stay in the encrypted cookie; add WithMemcached or WithStore, or, for a new secret, use WithPreviousSecrets"},
 		{c.merging && (c.Flask || c.storeOption != ""), "WithMergeBuffer",
 			"only encrypted cookies need it: a store merges by itself, and Flask's cookie has no id; drop it"},
 		{c.prefixed && !strings.HasPrefix(c.storeOption, "WithMemcached"), "WithKeyPrefix",
 			"only WithMemcached has keys here; another store has an option of its own, such as redisstore.WithKeyPrefix"},
+		{c.timed && strings.HasPrefix(c.storeOption, "WithMemcached"), "WithStoreTimeout",
+			c.storeOption + " has a limit of its own: 500ms, or the client's Timeout with WithMemcachedClient; drop it"},
+		{c.timed && c.storeOption == "", "WithStoreTimeout",
+			"sessions in a cookie need no store; drop it, or add WithStore"},
 	}
 	for _, r := range rules {
 		if r.broken {

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
@@ -121,8 +122,26 @@ func TestNew_mistakes(t *testing.T) {
 		{"flask cookie, idle timeout", options{ginsession.WithFlaskCookie(), ginsession.WithIdleTimeout(time.Hour)}, []string{"WithIdleTimeout"}},
 		{"flask cookie, store", options{ginsession.WithFlaskCookie(), ginsession.WithStore(apptest.NewStore())}, []string{"WithFlaskCookie"}},
 		{"flask cookie, migration", options{ginsession.WithFlaskCookie(), ginsession.WithFlaskMigration(otherSecret)}, []string{"WithFlaskMigration"}},
+		{"cookie migration, store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(secret, otherSecret)}, nil},
+		{"cookie migration, memcached", options{ginsession.WithCookieMigration(secret), ginsession.WithMemcached("127.0.0.1:1")}, nil},
+		{"cookie migration, flask migration", options{ginsession.WithCookieMigration(secret), ginsession.WithFlaskMigration(otherSecret), ginsession.WithStore(apptest.NewStore())}, nil},
+		{"cookie migration, no store", options{ginsession.WithCookieMigration(secret)}, []string{"WithCookieMigration"}},
+		{"cookie migration, flask cookie", options{ginsession.WithFlaskCookie(), ginsession.WithCookieMigration(secret)}, []string{"WithCookieMigration"}},
+		{"cookie migration, flask cookie, short", options{ginsession.WithFlaskCookie(), ginsession.WithCookieMigration("secret-of-16-byt")}, []string{"WithCookieMigration", "WithCookieMigration"}},
+		{"cookie migration, empty", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration("")}, []string{"WithCookieMigration"}},
+		{"cookie migration, 31 bytes", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(secret, secret[:31])}, []string{"WithCookieMigration"}},
+		{"cookie migration, guessable", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(strings.Repeat("x", 32))}, []string{"WithCookieMigration"}},
 		{"two stores", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithMemcached"}},
 		{"key prefix of another store", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithKeyPrefix("x:")}, []string{"WithKeyPrefix"}},
+		{"store timeout 0", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(0)}, []string{"WithStoreTimeout"}},
+		{"store timeout -1s", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(-time.Second)}, []string{"WithStoreTimeout"}},
+		{"store timeout of two without a unit", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(2)}, []string{"WithStoreTimeout"}},
+		{"store timeout 10ms", options{ginsession.WithStore(apptest.NewStore()), ginsession.WithStoreTimeout(10 * time.Millisecond)}, nil},
+		{"store timeout longest", options{ginsession.WithStoreTimeout(math.MaxInt64), ginsession.WithStore(apptest.NewStore())}, nil},
+		{"store timeout, cookie", options{ginsession.WithStoreTimeout(time.Second)}, []string{"WithStoreTimeout"}},
+		{"store timeout, flask cookie", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithFlaskCookie()}, []string{"WithStoreTimeout"}},
+		{"store timeout, memcached", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithMemcached("127.0.0.1:1")}, []string{"WithStoreTimeout"}},
+		{"store timeout, memcached client", options{ginsession.WithStoreTimeout(time.Second), ginsession.WithMemcachedClient(memcache.New("127.0.0.1:1"))}, []string{"WithStoreTimeout"}},
 		{"response buffer -1", options{ginsession.WithResponseBuffer(-1)}, []string{"WithResponseBuffer"}},
 		{"response buffer of more than 1 GiB", options{ginsession.WithResponseBuffer(1<<30 + 1)}, []string{"WithResponseBuffer"}},
 		{"merge buffer -1", options{ginsession.WithMergeBuffer(-1)}, []string{"WithMergeBuffer"}},
@@ -178,7 +197,7 @@ func TestNew_secret(t *testing.T) {
 func TestNew_neverShowsASecret(t *testing.T) {
 	secrets := []string{"Recognisable-1", strings.Repeat("R", 40), "Recognisable-3-that-has-over-32-bytes", "Recognisable-4\nü\xff"}
 	for _, first := range secrets {
-		_, err := ginsession.New(first, nil, ginsession.WithPreviousSecrets(secrets...), ginsession.WithName(" "), ginsession.WithPath(""), ginsession.WithContextKey(""))
+		_, err := ginsession.New(first, nil, ginsession.WithPreviousSecrets(secrets...), ginsession.WithCookieMigration(first, secrets...), ginsession.WithName(" "), ginsession.WithPath(""), ginsession.WithContextKey(""))
 		if err == nil {
 			t.Fatal("got no error")
 		}
@@ -387,13 +406,13 @@ func TestWithValidator_asked(t *testing.T) {
 		var v since
 		unused := 0
 		if kind == "flask" {
-			unused = 1 // a permanent session would be sent again
+			unused = 1 // a permanent session is sent again
 		}
 		b := apptest.NewBrowser(apptest.New(t, append(opts, ginsession.WithValidator(v.valid))...))
 		for _, step := range []struct {
 			do    string
 			asked int
-		}{{"get:user", 0}, {"set:user=ann", 0}, {"", unused}, {"get:user,set:user=bob,save,flashes", 1}, {"keys", 1}} {
+		}{{"get:user", 0}, {"set:user=ann", 0}, {"", 0}, {"permanent:true", 1}, {"", unused}, {"get:user,set:user=bob,save,flashes", 1}, {"keys", 1}} {
 			v.asked = 0
 			if b.Get("/?do=" + step.do); v.asked != step.asked {
 				t.Errorf("%s, %q: got %d questions, want %d", kind, step.do, v.asked, step.asked)
@@ -485,20 +504,33 @@ func TestWithValidator_onlyReads(t *testing.T) {
 }
 
 // TestWithValidator_context: the client may hang up while the app asks its
-// database, which finds the values of the request.
+// database, which finds the values of the request, and those that a middleware
+// before the session's has put into its context.
 func TestWithValidator_context(t *testing.T) {
-	type key struct{}
-	v := apptest.NewVisitor(t, ginsession.WithValidator(func(ctx context.Context, _ *session) (bool, error) {
-		if ctx.Value(key{}) != "request" {
-			t.Error("the request's values are missing")
+	type key string
+	add := func(k key) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			c.Set(string(k), "in the gin.Context")
+			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), k, string(k)))
+		}
+	}
+	asked := 0
+	valid := func(ctx context.Context, _ *session) (bool, error) {
+		asked++
+		for k, want := range map[any]any{key("request"): "request", key("before"): "before", key("after"): nil, "before": nil, "after": nil} {
+			if got := ctx.Value(k); got != want {
+				t.Errorf("%v: got %v, want %v", k, got, want)
+			}
 		}
 		return true, ctx.Err()
-	}))
-	v.Set("user", "ann")
-	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "request"))
+	}
+	b := apptest.NewBrowser(apptest.Mount(add("before"), apptest.Middleware(t, secret, ginsession.WithValidator(valid)), add("after")))
+	b.Get("/?do=set:user=ann")
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key("request"), "request"))
 	cancel()
-	if w := v.Do(httptest.NewRequest(http.MethodGet, "/?do=get:user", nil).WithContext(ctx)); !slices.Equal(w.Lines(), []string{"ann"}) {
-		t.Errorf("got %d, %q, want ann", w.Code, w.Body)
+	w := b.Do(httptest.NewRequest(http.MethodGet, "/?do=get:user", nil).WithContext(ctx))
+	if !slices.Equal(w.Lines(), []string{"ann"}) || asked != 1 {
+		t.Errorf("got %d, %q and %d questions, want ann and one", w.Code, w.Body, asked)
 	}
 }
 

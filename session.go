@@ -620,7 +620,7 @@ func (o *owner) Commit(h http.Header) error {
 // roll loads a session that the request has not used, if it is to be sent with
 // every response.
 func (s *Session) roll(h http.Header) {
-	if !s.m.txn.Cookie.Came(s.request.Header) || s.m.txn.Cookie.IsSet(h) {
+	if !s.m.txn.MayRoll(s.request.Header) || s.m.txn.Cookie.IsSet(h) {
 		return
 	}
 	if s.load(); !s.txn.RefreshDue(h) {

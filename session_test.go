@@ -1026,6 +1026,7 @@ func TestSession_dumpHoldsNoSecret(t *testing.T) {
 	first, previous, flask := "Recognisable, first: 32 bytes or more", "Recognisable, previous: 32 bytes or more", "Recognisable, of Flask"
 	rows := storages()
 	rows["migration"] = options{ginsession.WithFlaskMigration(flask, flask+" too")}
+	rows["migration to a store"] = append(storages()["store"], ginsession.WithCookieMigration(previous, first))
 	for name, opts := range rows {
 		h, err := ginsession.New(first, append(opts, ginsession.WithPreviousSecrets(previous))...)
 		if err != nil {

@@ -15,6 +15,13 @@ import (
 // A store needs one atomic operation: saving a record only if no other
 // request has saved it since it was loaded. The package storetest has a suite that reports
 // whether a store keeps this contract.
+//
+// The context of a call has the values of the request, and a deadline, by
+// default 500 milliseconds later ([WithStoreTimeout]); it does not end when the
+// client hangs up. It ends with the call: a store that goes on afterwards uses
+// another one. A store that limits its calls itself may have a method
+// CallTimeout() time.Duration, which returns its limit; then the context has no
+// deadline, unless WithStoreTimeout is given.
 type Store interface {
 	// Load returns the record under id, with the Version that a later Save
 	// has to name. It returns [ErrNotFound] if there is none or it has expired.
@@ -34,8 +41,6 @@ type Store interface {
 	// A record that is too large gives [ErrTooLarge] and leaves the one before
 	// intact. After any other error the record may or may not be saved, but
 	// never twice: a store that retries finds out first.
-	//
-	// The context of a commit is not cancelled when the client hangs up.
 	Save(ctx context.Context, id string, r Record) error
 
 	// Delete removes the record under id. That there is none is no error.

@@ -13,7 +13,8 @@
 //
 // Each record begins with a version: 16 random bytes, new for each save. A save
 // is a compare-and-swap: a script, which Redis runs atomically, replaces the
-// record only if its version is still the one that was loaded. Versions are
+// record only if its version is still the one that was loaded. SET with NX creates
+// a record. Versions are
 // never reused, whatever is deleted, restarted or failed over, and a save that
 // is sent twice, because its first reply was lost, is idempotent.
 //

@@ -66,9 +66,11 @@ func TestMisbehaving_cutAtEveryByte(t *testing.T) {
 func TestMisbehaving_replyLost(t *testing.T) {
 	t.Parallel()
 	store, proxy := misbehaving(t, "")
+	mustSave(t, store, "id", stored("one", nil))
+	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version)) // which brings the script
 	for cut := range len("$5\r\nsaved\r\n") {
 		id := fmt.Sprint("id", cut)
-		loseOnce(proxy, "evalsha", cut)
+		loseOnce(proxy, "set", min(cut, len("+OK\r\n")-1))
 		mustSave(t, store, id, stored("one", nil))
 		first := mustLoad(t, store, id).Version
 		loseOnce(proxy, "evalsha", cut)
@@ -87,8 +89,9 @@ func TestMisbehaving_replyLostAndScriptForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	store := open(t, proxy.Addr)
-	loseOnce(proxy, "eval", 3)
 	mustSave(t, store, "id", stored("one", nil))
+	loseOnce(proxy, "eval", 3)
+	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version))
 	version := mustLoad(t, store, "id").Version
 	var lost atomic.Bool
 	proxy.Answer(func(command string, reply []byte) redistest.Reply {
@@ -138,6 +141,62 @@ func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 	}
 }
 
+// The reply to the creation of a record is lost, and then something happens to
+// the record, before it is sent again or before its version is looked at.
+func TestMisbehaving_replyToCreationLost(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	store, other := open(t, proxy.Addr), open(t, server.Addr)
+	overtake := func(id string) error {
+		return other.Save(context.Background(), id, stored("overtaken", mustLoad(t, other, id).Version))
+	}
+	remove := func(id string) error { return other.Delete(context.Background(), id) }
+	nothing := func(string) error { return nil }
+	for _, row := range []struct {
+		name, before  string // before: what is there already
+		first, second func(id string) error
+		want          error
+		asked, data   string
+	}{
+		{"nothing", "", nothing, nothing, nil, "set set getrange", "one"},
+		{"overtaken", "", overtake, nothing, ginsession.ErrUnavailable, "set set getrange", "overtaken"},
+		{"deleted", "", remove, nothing, nil, "set set", "one"},
+		{"overtaken late", "", nothing, overtake, ginsession.ErrUnavailable, "set set getrange", "overtaken"},
+		{"deleted late", "", nothing, remove, ginsession.ErrUnavailable, "set set getrange", ""},
+		{"taken before", "before", nothing, nothing, ginsession.ErrUnavailable, "set set getrange", "before"},
+	} {
+		if row.before != "" {
+			mustSave(t, other, row.name, stored(row.before, nil))
+		}
+		var sent atomic.Int32
+		proxy.Answer(func(command string, reply []byte) redistest.Reply {
+			if command != "set" {
+				return redistest.Reply{Data: reply}
+			}
+			do, n := row.first, sent.Add(1)
+			if n == 2 {
+				do = row.second
+			}
+			if err := do(row.name); err != nil {
+				t.Errorf("%s: %v", row.name, err)
+			}
+			if n == 1 {
+				return redistest.Reply{Close: true}
+			}
+			return redistest.Reply{Data: reply}
+		})
+		proxy.Asked()
+		err := store.Save(t.Context(), row.name, stored("one", nil))
+		asked := strings.Join(proxy.Asked(), " ")
+		if !errors.Is(err, row.want) || errors.Is(err, ginsession.ErrConflict) || asked != row.asked {
+			t.Errorf("%s: got %v after %q, want %v after %q", row.name, err, asked, row.want, row.asked)
+		}
+		if r, err := other.Load(t.Context(), row.name); string(r.Data) != row.data {
+			t.Errorf("%s: got %q and %v, want %q", row.name, r.Data, err, row.data)
+		}
+	}
+}
+
 // Idle connections that were closed meanwhile, far more than the client has
 // tries, fail no request: each is sent once, on a connection that is alive.
 func TestMisbehaving_deadConnections(t *testing.T) {
@@ -145,6 +204,7 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 	proxy := redistest.StartProxy(t, redistest.Start(t).Addr)
 	store := open(t, proxy.Addr)
 	mustSave(t, store, "id", stored("one", nil))
+	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version)) // which brings the script
 	var all, arrived sync.WaitGroup
 	arrived.Add(n)
 	proxy.Before(func(string) { arrived.Done(); arrived.Wait() }) // n requests at once, on as many connections

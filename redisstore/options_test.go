@@ -123,3 +123,16 @@ func TestMust(t *testing.T) {
 	_ = redisstore.Must(redisstore.Open("redis://127.0.0.1")).Close()
 	redisstore.Must(redisstore.Open("localhost"))
 }
+
+// TestWithTimeout: a store that reports a limit of its own gets no deadline from
+// ginsession.
+func TestWithTimeout(t *testing.T) {
+	client := redis.NewClient(&redis.Options{})
+	defer func() { _ = client.Close() }()
+	for want, opts := range map[time.Duration][]redisstore.Option{2 * time.Second: nil, time.Minute: {redisstore.WithTimeout(time.Minute)}} {
+		var store ginsession.Store = redisstore.Must(redisstore.New(client, opts...))
+		if limited, ok := store.(interface{ CallTimeout() time.Duration }); !ok || limited.CallTimeout() != want {
+			t.Errorf("got no limit of its own, or another than %v", want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -58,8 +57,9 @@ func (s *Store) Load(ctx context.Context, id string) (ginsession.Record, error) 
 	return ginsession.Record{Data: value[n:], Version: version(value[:n])}, nil
 }
 
-// Save implements [ginsession.Store], in one round trip, or two if the server
-// does not have the script yet. It returns [ginsession.ErrTooLarge] if the data
+// Save implements [ginsession.Store], in one round trip: SET with NX for a new
+// record, a script for one that replaces another, which takes a second round trip
+// if the server does not have the script yet. It returns [ginsession.ErrTooLarge] if the data
 // has more than 1048560 bytes.
 //
 // If the client has sent the save more than once and the record now has the
@@ -70,15 +70,16 @@ func (s *Store) Save(ctx context.Context, id string, r ginsession.Record) error 
 		return fmt.Errorf("%w: its record has %d bytes, and redisstore takes no more than %d; keep less in it",
 			ginsession.ErrTooLarge, len(r.Data), maxData)
 	}
-	save := &save{key: s.prefix + id, value: newValue(r.Data), expires: r.Expires}
+	save := &save{client: s.client, key: s.prefix + id, value: newValue(r.Data), expires: r.Expires}
+	run := save.create
 	switch over := r.Version.(type) {
 	case nil:
 	case version:
-		save.over = []any{string(over)}
+		save.over, run = string(over), save.replace
 	default:
 		return fmt.Errorf("ginsession: a version of type %T is not one that redisstore gave", r.Version)
 	}
-	outcome, err := within(ctx, s, func(ctx context.Context) (string, error) { return save.run(ctx, s.client) })
+	outcome, err := within(ctx, s, run)
 	if err != nil {
 		return s.explain(err)
 	}
@@ -93,6 +94,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	}
 	return nil
 }
+
+// CallTimeout returns the limit of [WithTimeout]. A store that has this method
+// gets no deadline from ginsession, unless ginsession.WithStoreTimeout is given.
+func (s *Store) CallTimeout() time.Duration { return s.timeout }
 
 // Close closes the connections of a store that [Open] made. For a store that
 // [New] made it does nothing: the client is the caller's.
@@ -165,40 +170,66 @@ func (v *value) MarshalBinary() ([]byte, error) {
 // String is for hooks of the client that log commands.
 func (v *value) String() string { return fmt.Sprintf("(%d bytes)", len(v.bytes)) }
 
-// saveScript stores ARGV[1], which begins with its version, for ARGV[2]
-// milliseconds: over the version ARGV[3] or, without one, only if there is no
-// value. If its own version is there already, an earlier try succeeded and its
-// reply was lost. This makes the save idempotent.
-var saveScript = redis.NewScript(`
+// replaceScript stores ARGV[1], which begins with its version, for ARGV[2]
+// milliseconds over the version ARGV[3]. If its own version is there already, an
+// earlier try succeeded and its reply was lost. This makes the save idempotent.
+var replaceScript = redis.NewScript(`
 local there = redis.call('GETRANGE', KEYS[1], 0, 15)
-local missing = there == '' and redis.call('EXISTS', KEYS[1]) == 0
-if missing and ARGV[3] then
+if there == '' and redis.call('EXISTS', KEYS[1]) == 0 then
 	return 'gone'
 end
-if not missing and there ~= ARGV[3] then
-	return there == string.sub(ARGV[1], 1, 16) and 'saved' or 'taken'
+if there == ARGV[3] then
+	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+	return 'saved'
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 'saved'
+return there == string.sub(ARGV[1], 1, 16) and 'saved' or 'taken'
 `)
+
+// The outcomes of a save. The script returns them.
+const (
+	saved = "saved"
+	gone  = "gone"  // there is no record to replace
+	taken = "taken" // by another version
+)
 
 // save is one save of a record.
 type save struct {
+	client  redis.UniversalClient
 	key     string
 	value   *value
 	expires time.Time
-	over    []any // the version, or nothing
-	unsure  bool  // an earlier try may have succeeded
+	over    string // the version to replace
+	unsure  bool   // an earlier try may have succeeded
 }
 
-// run sends the script's hash, and then the script if the server does not have
-// it.
-func (s *save) run(ctx context.Context, client redis.UniversalClient) (outcome string, err error) {
-	args := append([]any{s.value, strconv.FormatInt(millisecondsUntil(s.expires), 10)}, s.over...)
-	outcome, err = saveScript.EvalSha(ctx, client, []string{s.key}, args...).Text()
+// create stores a value if there is none. If there is one and the value was sent
+// more than once, it may be its own: then the version is looked at.
+func (s *save) create(ctx context.Context) (outcome string, err error) {
+	reply, err := s.client.Do(ctx, "set", s.key, s.value, "nx", "px", millisecondsUntil(s.expires)).Text()
+	switch {
+	case err == nil && reply == "OK":
+		return saved, nil
+	case !errors.Is(err, redis.Nil):
+		return "", err
+	case s.value.sent.Load() == 1:
+		return taken, nil
+	}
+	s.unsure = true
+	there, err := s.client.GetRange(ctx, s.key, 0, versionSize-1).Result()
+	if err == nil && there == string(s.value.bytes[:versionSize]) {
+		return saved, nil
+	}
+	return taken, err
+}
+
+// replace sends the script's hash, and then the script if the server does not
+// have it.
+func (s *save) replace(ctx context.Context) (outcome string, err error) {
+	left := millisecondsUntil(s.expires)
+	outcome, err = s.client.Do(ctx, "evalsha", replaceScript.Hash(), "1", s.key, s.value, left, s.over).Text()
 	answered := int32(1)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		outcome, err = saveScript.Eval(ctx, client, []string{s.key}, args...).Text()
+		outcome, err = replaceScript.Eval(ctx, s.client, []string{s.key}, s.value, left, s.over).Text()
 		answered++
 	}
 	s.unsure = s.value.sent.Load() > answered
@@ -207,12 +238,12 @@ func (s *save) run(ctx context.Context, client redis.UniversalClient) (outcome s
 
 func (s *save) judge(outcome string) error {
 	switch {
-	case outcome == "saved":
+	case outcome == saved:
 		return nil
-	case outcome == "gone":
+	case outcome == gone:
 		return ginsession.ErrNotFound
-	case outcome != "taken":
-		return fmt.Errorf("%w: Redis answered what the script never returns", ginsession.ErrUnavailable)
+	case outcome != taken:
+		return fmt.Errorf("%w: Redis answered what it never answers to a save", ginsession.ErrUnavailable)
 	case s.unsure:
 		return fmt.Errorf("%w: a reply was lost, and another request has saved since: the outcome of this save is unknown", ginsession.ErrUnavailable)
 	}

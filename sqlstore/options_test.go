@@ -74,3 +74,15 @@ func TestMust(t *testing.T) {
 	}()
 	sqlstore.Must(sqlstore.New(nil, sqlstore.SQLite))
 }
+
+// TestWithTimeout: a store that reports a limit of its own gets no deadline from
+// ginsession.
+func TestWithTimeout(t *testing.T) {
+	db := sqlite.open(t)
+	for want, opts := range map[time.Duration][]sqlstore.Option{2 * time.Second: nil, time.Minute: {sqlstore.WithTimeout(time.Minute)}} {
+		var store ginsession.Store = sqlstore.Must(sqlstore.New(db, sqlstore.SQLite, opts...))
+		if limited, ok := store.(interface{ CallTimeout() time.Duration }); !ok || limited.CallTimeout() != want {
+			t.Errorf("got no limit of its own, or another than %v", want)
+		}
+	}
+}

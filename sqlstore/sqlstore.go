@@ -123,6 +123,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// CallTimeout returns the limit of [WithTimeout]. A store that has this method
+// gets no deadline from ginsession, unless ginsession.WithStoreTimeout is given.
+func (s *Store) CallTimeout() time.Duration { return s.timeout }
+
 // Cleanup deletes the rows that have expired, a thousand at a time, and returns
 // how many they were, also with an error. Saves delete expired rows in passing:
 // an app needs Cleanup only if it rarely saves, or wants the work done at night.

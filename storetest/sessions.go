@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -37,7 +38,7 @@ var (
 // store is lost, and that no session can be used after it was renewed or
 // destroyed. Run it with the race detector too.
 func RunSessions(t *testing.T, store ginsession.Store, n Sizes) {
-	a := newApp(t, store)
+	a := newApp(t, gates{store}, ginsession.WithStoreTimeout(patience))
 	t.Run("increments", func(t *testing.T) { increments(t, a, n.Increments) })
 	t.Run("sets", func(t *testing.T) { sets(t, a, n.Sets) })
 	t.Run("flashes added", func(t *testing.T) { flashesAdded(t, a, n.Flashes) })
@@ -47,6 +48,10 @@ func RunSessions(t *testing.T, store ginsession.Store, n Sizes) {
 	t.Run("emptying races", func(t *testing.T) { races(t, a, n.Races, emptyingRace) })
 	t.Run("renewed twice", func(t *testing.T) { races(t, a, n.Races/10+1, renewedTwice) })
 }
+
+// patience is the limit of each call: requests are stopped in it, and machines
+// that test are slow.
+const patience = time.Minute
 
 const secret = "storetest-secret-of-at-least-32-bytes"
 
@@ -65,11 +70,11 @@ func (a *app) noteError(_ *gin.Context, err error) {
 	a.errs[err.Error()]++
 }
 
-func newApp(t *testing.T, store ginsession.Store) *app {
+func newApp(t *testing.T, store ginsession.Store, opts ...ginsession.Option) *app {
 	gin.SetMode(gin.TestMode)
 	r := gin.New()
 	a := &app{handler: r, errs: map[string]int{}}
-	r.Use(ginsession.Must(ginsession.New(secret, ginsession.WithStore(gates{store}), ginsession.WithErrorHandler(a.noteError))))
+	r.Use(ginsession.Must(ginsession.New(secret, append(opts, ginsession.WithStore(store), ginsession.WithErrorHandler(a.noteError))...)))
 	t.Cleanup(func() {
 		if t.Failed() && len(a.errs) > 0 {
 			t.Logf("errors of the session: %v", a.errs)

@@ -62,6 +62,9 @@ func (k *Flask) Load(_ context.Context, value string, into *txn.Image) (since ti
 	return signed, nil
 }
 
+// MayRoll implements [txn.Roller].
+func (*Flask) MayRoll(value string) bool { return flask.MayBePermanent(value) }
+
 // Create implements [txn.Storage].
 func (k *Flask) Create(_ context.Context, w *txn.Work, r *txn.Result) error {
 	permanent := w.At.Note // as it was encoded

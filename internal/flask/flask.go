@@ -99,6 +99,9 @@ func appendPayload(dst, json []byte) []byte {
 	d := pool.Get().(*deflater)
 	defer pool.Put(d)
 	if packed := d.deflate(json); len(packed) < len(json)-1 {
+		if len(json) <= smallWindow && !mayBePermanent(json) {
+			copy(packed, notPermanent)
+		}
 		return encoding.AppendEncode(append(dst, '.'), packed)
 	}
 	return encoding.AppendEncode(dst, json)
@@ -126,11 +129,50 @@ func (s *Signer) Open(cookie string, now time.Time, maxAge time.Duration) (json 
 	if err != nil {
 		return "", signed, err
 	}
-	text, err := m.open(payload)
+	text, err := m.open(payload, MaxJSON)
 	if err != nil {
 		return "", signed, errPayload
 	}
 	return string(text), signed, nil
+}
+
+const (
+	// maxPeek bounds what [MayBePermanent] inflates, in bytes.
+	maxPeek = 8 << 10
+
+	// notPermanent is the header of a zlib stream with [smallWindow]. Sign puts
+	// it before a short text that is not permanent. Python's zlib announces a
+	// window of 32 KiB for every text.
+	notPermanent = "\x28\x91"
+	smallWindow  = 1 << 10
+)
+
+// MayBePermanent reports whether a cookie may hold a permanent session. It
+// believes the cookie and verifies nothing: if it reports true, [Signer.Open] and
+// [Parse] decide. It inflates at most 8 KiB, and nothing if Sign has compressed a
+// session that is not permanent.
+func MayBePermanent(cookie string) bool {
+	p, ok := split(cookie)
+	if !ok {
+		return false
+	}
+	m := memories.Get().(*memory)
+	defer memories.Put(m)
+	m.text = append(m.text[:0], p.payload...)
+	if compressed, ok := bytes.CutPrefix(m.text, []byte(".")); ok && len(compressed) >= 4 {
+		var start [3]byte
+		if _, err := decode(start[:], compressed[:4]); err == nil && string(start[:2]) == notPermanent {
+			return false
+		}
+	}
+	text, err := m.open(m.text, maxPeek)
+	return err != nil || mayBePermanent(text)
+}
+
+// mayBePermanent reports whether a text may have the key for it. Python escapes
+// neither a letter nor "_", but another writer may.
+func mayBePermanent(text []byte) bool {
+	return bytes.Contains(text, []byte(keyPermanent)) || escapesASCII(text)
 }
 
 // verify returns the payload of a good cookie, which is part of m.
@@ -204,20 +246,20 @@ type memory struct {
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
 
-// open returns the JSON text of a payload. It is part of m. Neither Flask nor
-// Sign compresses a text that would not become shorter, so the limit holds for
-// what base64 decodes to as well.
-func (m *memory) open(payload []byte) (json []byte, err error) {
+// open returns the JSON text of a payload, of up to limit bytes. It is part of m.
+// Neither Flask nor Sign compresses a text that would not become shorter, so the
+// limit holds for what base64 decodes to as well.
+func (m *memory) open(payload []byte, limit int) (json []byte, err error) {
 	packed, compressed := bytes.CutPrefix(payload, []byte("."))
 	size := encoding.DecodedLen(len(packed))
-	if size > MaxJSON {
+	if size > limit {
 		return nil, ErrInvalid
 	}
 	m.packed = slices.Grow(m.packed[:0], size)[:size]
 	if _, err = decode(m.packed, packed); err != nil || !compressed {
 		return m.packed, err
 	}
-	m.json, err = m.inflater.inflate(m.json[:0], m.packed, MaxJSON)
+	m.json, err = m.inflater.inflate(m.json[:0], m.packed, limit)
 	return m.json, err
 }
 

@@ -116,9 +116,13 @@ func TestSign_compressesIfShorter(t *testing.T) {
 // TestSign_level: long sessions have to fit into the cookie, and the time that
 // short ones take counts more.
 func TestSign_level(t *testing.T) {
-	for _, tt := range []struct{ size, level int }{{fewBytes, zlib.BestSpeed}, {fewBytes + 1, zlib.DefaultCompression}} {
+	for _, tt := range []struct {
+		size, level int
+		header      string
+	}{{fewBytes, zlib.BestSpeed, notPermanent}, {fewBytes + 1, zlib.DefaultCompression, "\x78\x9c"}} {
 		json := strings.Repeat(vectors[1].json, 10)[:tt.size]
-		want := "." + encoding.EncodeToString(compressed(t, json, tt.level)) + ".ZVPxAA."
+		packed := compressed(t, json, tt.level)
+		want := "." + encoding.EncodeToString(append([]byte(tt.header), packed[2:]...)) + ".ZVPxAA."
 		if got := mustSign(t, NewSigner(secret), json); !strings.HasPrefix(got, want) {
 			t.Errorf("%d bytes: got %s, want %s", tt.size, got, want)
 		}
@@ -452,7 +456,7 @@ func TestOpen_zipBomb(t *testing.T) {
 func TestOpen_longPayload(t *testing.T) {
 	for _, dot := range []string{"", "."} {
 		m := new(memory)
-		if _, err := m.open([]byte(dot + strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1))); err == nil || m.packed != nil {
+		if _, err := m.open([]byte(dot+strings.Repeat("A", encoding.EncodedLen(MaxJSON)+1)), MaxJSON); err == nil || m.packed != nil {
 			t.Errorf("compressed %q: got %v and %d bytes decoded", dot, err, len(m.packed))
 		}
 	}
@@ -544,6 +548,61 @@ func TestSigner_fallbacks(t *testing.T) {
 		q.Fallbacks = []string{old, older}
 		if got := flasktest.Ask[[]string](o, q); len(got) != 1 {
 			t.Error("Flask refuses a fallback secret")
+		}
+	}
+}
+
+// TestMayBePermanent: whatever is permanent may be so, and what most sessions
+// look like may not.
+func TestMayBePermanent(t *testing.T) {
+	long := `{"a":"` + strings.Repeat("a", maxPeek) + `"}`
+	for _, tt := range []struct {
+		name, json string
+		want       bool
+	}{
+		{"permanent", `{"_permanent":true,"a":1}`, true},
+		{"alone", `{"_permanent":true}`, true},
+		{"behind a long text", `{"a":"` + strings.Repeat("ab", 200) + `","_permanent":true}`, true},
+		{"too long to look into", long, true},
+		{"as long as is looked into", long[:6] + long[6+len(long)-maxPeek:], false},
+		{"escaped", `{"\u005fpermanent":true}`, true},
+		{"a letter escaped", `{"a":"\u00eb","_\u0070ermanent":true}`, true},
+		{"another letter escaped", `{"_per\u006danent":true}`, true},
+		{"not permanent", vectors[1].json, false},
+		{"not compressed", `{"a":1}`, false},
+		{"other escapes", `{"name":"Zo\u00eb \n \u0444 \\u\u0000"}`, false},
+		{"ends in an escape", `{"a":"\u00`, false},
+	} {
+		flasks := signRaw("." + encoding.EncodeToString(compressed(t, tt.json, zlib.DefaultCompression)) + ".ZVPxAA")
+		plain := signRaw(encoding.EncodeToString([]byte(tt.json)) + ".ZVPxAA")
+		for _, cookie := range []string{mustSign(t, NewSigner(secret), tt.json), flasks, plain} {
+			if got := MayBePermanent(cookie); got != tt.want {
+				t.Errorf("%s, %.20s: got %t, want %t", tt.name, cookie, got, tt.want)
+			}
+		}
+	}
+	for cookie, want := range map[string]bool{"": false, "e30": false, "e30.ZVPxAA.A": false, signRaw(".e30.ZVPxAA"): true, vectors[0].cookie: true} {
+		if got := MayBePermanent(cookie); got != want {
+			t.Errorf("%q: got %t, want %t", cookie, got, want)
+		}
+	}
+}
+
+// TestMayBePermanent_inflatesNothing that Sign has compressed, unless it is
+// permanent: a stream that is damaged behind its header is believed.
+func TestMayBePermanent_inflatesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		json string
+		want bool
+	}{
+		{`{"roles":["reader","editor","admin"],"token":{" b":"0Q96M55YxAGybe5HkByl"},"name":"Jane Example, Jane Example"}`, false},
+		{`{"_permanent":true,"cart":[{"id":1234,"n":2},{"id":881,"n":1},{"id":91827,"n":3}],"lang":"en","user_id":42}`, true},
+		{`{"a":"` + strings.Repeat("a", smallWindow-8) + `"}`, false},
+		{`{"a":"` + strings.Repeat("a", smallWindow-7) + `"}`, true},
+	} {
+		cookie := mustSign(t, NewSigner(secret), tt.json)
+		if got := MayBePermanent(cookie[:12] + cookie[20:]); got != tt.want {
+			t.Errorf("%.20s, %d bytes: got %t, want %t", tt.json, len(tt.json), got, tt.want)
 		}
 	}
 }

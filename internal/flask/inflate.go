@@ -25,6 +25,10 @@ var (
 	// The order in which a block lists the lengths of the codes for lengths.
 	lengthOrder = [...]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
+	// How often a length comes, for the symbols 16 to 18 of a code for lengths.
+	repeatBase  = [...]int{3, 3, 11}
+	repeatExtra = [...]int{2, 3, 7}
+
 	lengthBase    = [...]uint16{3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258}
 	lengthExtra   = [...]uint8{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
 	distanceBase  = [...]uint16{1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
@@ -136,26 +140,40 @@ func (f *inflater) stored(dst []byte, limit int) ([]byte, error) {
 // each of them in local variables, which the compiler keeps in registers.
 func (f *inflater) coded(dst []byte, limit int) ([]byte, error) {
 	held, n := f.held, f.n
+	table, mask := &f.literals.table, f.literals.mask
 	for {
 		if n < 48 { // a length and a distance take 15+5+15+13 bits at most
 			f.held, f.n = held, n
 			f.refill()
 			held, n = f.held, f.n
 		}
+		for n >= rootBits {
+			c := table[held&mask&(1<<rootBits-1)]
+			if !c.isLiteral() {
+				break
+			}
+			if dst = append(dst, byte(c.symbol())); len(dst) > limit {
+				return nil, errInflate
+			}
+			held >>= c.bits()
+			n -= c.bits()
+		}
+		if n < 48 && f.next < len(f.in) {
+			continue
+		}
 		c := f.literals.find(held)
 		held >>= c.bits()
 		n -= c.bits()
+		f.held, f.n = held, n
 		symbol := c.symbol()
-		if symbol < endOfBlock && n >= 0 && c != 0 {
+		switch {
+		case n < 0 || c == 0 || symbol >= numLiterals:
+			return nil, errInflate
+		case symbol < endOfBlock:
 			if dst = append(dst, byte(symbol)); len(dst) > limit {
 				return nil, errInflate
 			}
 			continue
-		}
-		f.held, f.n = held, n
-		switch {
-		case n < 0 || c == 0 || symbol >= numLiterals:
-			return nil, errInflate
 		case symbol == endOfBlock:
 			return dst, nil
 		}
@@ -222,38 +240,50 @@ func (f *inflater) dynamicCodes() error {
 	}
 
 	// 2. The lengths of the codes for literals, then for distances.
+	total, last := literals+distances, 0
 	codes = f.codes[:0]
-	split, last := 0, 0
-	for i := 0; i < literals+distances; {
-		if f.n < 16 { // a length and how often it comes take 7+7 bits at most
+	held, have := f.held, f.n
+	for i := 0; i < total; {
+		if have < 16 { // a length and how often it comes take 7+7 bits at most
+			f.held, f.n = held, have
 			f.refill()
+			held, have = f.held, f.n
 		}
-		n, times := f.symbol(&f.distances), 1
-		switch {
-		case n == 16 && i > 0:
-			n, times = last, 3+f.bits(2)
-		case n == 17:
-			n, times = 0, 3+f.bits(3)
-		case n == 18:
-			n, times = 0, 11+f.bits(7)
-		case n > maxBits:
-			return errInflate
-		}
-		if f.n < 0 || times > literals+distances-i {
-			return errInflate
-		}
-		if last = n; n == 0 {
-			i += times
-			continue
-		}
-		for ; times > 0; i, times = i+1, times-1 {
-			if i < literals {
-				codes = append(codes, newCode(i, n))
-				split = len(codes)
-			} else {
-				codes = append(codes, newCode(i-literals, n))
+		c := f.distances.table[held&f.distances.mask&(1<<rootBits-1)]
+		held >>= c.bits()
+		have -= c.bits()
+		n, times := c.symbol(), 1
+		if n > maxBits {
+			extra := repeatExtra[n-maxBits-1]
+			times = repeatBase[n-maxBits-1] + int(held&(1<<extra-1))
+			held >>= extra
+			have -= extra
+			switch {
+			case n > 16:
+				n = 0
+			case i == 0:
+				return errInflate
+			default:
+				n = last
 			}
 		}
+		if c == 0 || times > total-i {
+			return errInflate
+		}
+		last, times = n, i+times
+		if n == 0 {
+			i = times
+			continue
+		}
+		for ; i < times; i++ {
+			codes = append(codes, newCode(i, n))
+		}
+	}
+	f.held, f.n = held, have
+	split := len(codes)
+	for split > 0 && codes[split-1].symbol() >= literals {
+		split--
+		codes[split] -= newCode(literals, 0)
 	}
 	if err := f.literals.init(codes[:split]); err != nil {
 		return err
@@ -267,6 +297,7 @@ type code uint16
 func newCode(symbol, bits int) code { return code(symbol<<4 | bits) }
 func (c code) symbol() int          { return int(c >> 4) }
 func (c code) bits() int            { return int(c & 15) }
+func (c code) isLiteral() bool      { return c-1 < endOfBlock<<4-1 } // and not 0
 
 // huffman decodes symbols by their codes.
 type huffman struct {
@@ -279,14 +310,15 @@ type huffman struct {
 // init prepares the codes of symbols that are sorted. As in compress/flate, they
 // are complete, or there is none, or one of one bit.
 func (h *huffman) init(codes []code) error {
+	// 1. How many codes of each length there are, and the first of them.
 	clear(h.count[:])
 	for _, c := range codes {
 		h.count[c.bits()]++
 	}
-	var start [maxBits + 2]int
+	var next [maxBits + 2]int
 	most, free := 0, 1
 	for n := 1; n <= maxBits; n++ {
-		start[n+1] = start[n] + h.count[n]
+		next[n+1] = (next[n] + h.count[n]) << 1
 		if free = free<<1 - h.count[n]; free < 0 {
 			return errInflate
 		}
@@ -297,21 +329,37 @@ func (h *huffman) init(codes []code) error {
 	if one := most == 1 && h.count[1] == 1; free > 0 && most > 0 && !one {
 		return errInflate
 	}
-	for _, c := range codes {
-		h.sorted[start[c.bits()]] = c
-		start[c.bits()]++
-	}
+
+	// 2. The table. Codes that differ in later bits only share an entry.
 	root := min(most, rootBits)
-	h.mask, h.table[0] = 1<<root-1, 0
-	next, sorted := 0, h.sorted[:]
-	for n := 1; n <= root; n++ { // codes that differ in later bits only share a beginning
-		copy(h.table[1<<(n-1):1<<n], h.table[:1<<(n-1)])
-		next <<= 1
-		for _, c := range sorted[:h.count[n]] {
-			h.table[bits.Reverse16(uint16(next))>>(16-n)] = c
-			next++
+	table := h.table[:1<<root]
+	h.mask = uint64(len(table) - 1)
+	if free > 0 {
+		clear(table)
+	}
+	for _, c := range codes {
+		n := c.bits()
+		reversed := int(bits.Reverse16(uint16(next[n])) >> (16 - n))
+		next[n]++
+		if n > root {
+			table[reversed&(len(table)-1)] = 0
+			continue
 		}
-		sorted = sorted[h.count[n]:]
+		for ; reversed < len(table); reversed += 1 << n {
+			table[reversed] = c
+		}
+	}
+
+	// 3. The codes in their order, for those that have no entry.
+	if most > root {
+		var start [maxBits + 2]int
+		for n := 1; n <= maxBits; n++ {
+			start[n+1] = start[n] + h.count[n]
+		}
+		for _, c := range codes {
+			h.sorted[start[c.bits()]] = c
+			start[c.bits()]++
+		}
 	}
 	return nil
 }

@@ -110,6 +110,19 @@ func TestInflate_damaged(t *testing.T) {
 	}
 }
 
+// TestHuffman_incomplete: nothing is left of the codes that were there before.
+func TestHuffman_incomplete(t *testing.T) {
+	for _, codes := range [][]code{nil, {newCode(7, 1)}} {
+		var h huffman
+		if err := h.init([]code{newCode(1, 1), newCode(2, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.init(codes); err != nil || h.find(1) != 0 {
+			t.Errorf("%v: got %v and %v for what is no code", codes, err, h.find(1))
+		}
+	}
+}
+
 // FuzzInflate: what compress/zlib reads, and nothing else, is read as the same
 // text.
 func FuzzInflate(f *testing.F) {

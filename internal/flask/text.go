@@ -1,6 +1,7 @@
 package flask
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -66,6 +67,20 @@ func escaped(s string) (code uint64, ok bool) {
 	}
 	code, err := strconv.ParseUint(digits[:4], 16, 16)
 	return code, err == nil
+}
+
+// escapesASCII reports whether a text may have an escape for a letter or "_".
+func escapesASCII(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte(`\u00`))
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(`\u00`):]
+		if len(text) > 0 && text[0] >= '5' && text[0] <= '7' {
+			return true
+		}
+	}
 }
 
 // appendQuoted appends a key or category as a JSON string, as Python does.

@@ -13,7 +13,6 @@ import (
 
 // Create implements [txn.Storage].
 func (v *Storage) Create(ctx context.Context, _ *txn.Work, r *txn.Result) error {
-	ctx = context.WithoutCancel(ctx)
 	newLocator(&r.At)
 	if err := v.save(ctx, r); err != nil {
 		return err
@@ -31,12 +30,11 @@ func (v *Storage) Create(ctx context.Context, _ *txn.Work, r *txn.Result) error 
 // an earlier commit the version is not known: a save without one could bring back
 // a session that has ended since.
 func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error {
-	ctx = context.WithoutCancel(ctx)
 	r.At, r.Place = w.At, txn.Stored
 	if !w.Journal.Any() && w.At.Version != nil {
 		return v.saveWhole(ctx, r)
 	}
-	err := v.contend(ctx, &r.At, func() error { return v.save(ctx, r) }, func() error { return v.replay(ctx, w, &r.At, r) })
+	err := v.contend(&r.At, func() error { return v.save(ctx, r) }, func() error { return v.replay(ctx, w, &r.At, r) })
 	if err != nil {
 		r.Place = txn.Nowhere
 		return err
@@ -64,9 +62,8 @@ func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error 
 // if the second step fails. The browser gets the new id only once the old record
 // bears this very tombstone.
 func (v *Storage) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
-	ctx = context.WithoutCancel(ctx)
 	old := w.At
-	err := v.contend(ctx, &old, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
+	err := v.contend(&old, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
 	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
 		*r = txn.Result{}
 		fresh := v.policy.Fresh()
@@ -106,12 +103,11 @@ const maxRenewals = 32
 // End implements [txn.Storage]. It puts a tombstone over whatever version of the
 // record there is. If the session was renewed, its successor ends.
 func (v *Storage) End(ctx context.Context, at txn.Locator) error {
-	ctx = context.WithoutCancel(ctx)
 	for range maxRenewals {
 		if next := successor(at); next != "" {
 			locate(&at, next)
 		}
-		err := v.contend(ctx, &at, func() error { return v.bury(ctx, &at, "") }, func() error {
+		err := v.contend(&at, func() error { return v.bury(ctx, &at, "") }, func() error {
 			there := txn.Image{At: at}
 			err := v.fetch(ctx, &there)
 			at = there.At

@@ -1,7 +1,6 @@
 package recordstore
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -18,7 +17,7 @@ const (
 // contend attempts to save over the record at a locator until that succeeds or
 // fails for another reason than a conflict. After a conflict, again loads the
 // newest version.
-func (v *Storage) contend(ctx context.Context, at *txn.Locator, attempt, again func() error) error {
+func (v *Storage) contend(at *txn.Locator, attempt, again func() error) error {
 	c := contest{queue: v.queues[at.ID[0]]}
 	defer c.leave()
 	for {
@@ -29,7 +28,7 @@ func (v *Storage) contend(ctx context.Context, at *txn.Locator, attempt, again f
 		if !superseded(err) {
 			return err
 		}
-		if err := c.wait(ctx, err); err != nil {
+		if err := c.wait(err); err != nil {
 			return err
 		}
 		if err := again(); err != nil {
@@ -50,7 +49,7 @@ type contest struct {
 }
 
 // wait returns when it is this request's turn to try again.
-func (c *contest) wait(ctx context.Context, cause error) error {
+func (c *contest) wait(cause error) error {
 	if c.until.IsZero() {
 		c.until = time.Now().Add(maxContention)
 	}
@@ -66,8 +65,6 @@ func (c *contest) wait(ctx context.Context, cause error) error {
 	case queue <- struct{}{}:
 		c.first = true
 	case <-timer.C:
-	case <-ctx.Done():
-		return sessionerr.Unavailable(ctx.Err())
 	}
 	if !time.Now().Before(c.until) {
 		return fmt.Errorf("%w: too many requests save one session at once: %w", sessionerr.ErrUnavailable, cause)

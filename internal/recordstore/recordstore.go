@@ -74,7 +74,7 @@ func successor(at txn.Locator) string {
 
 // Storage is a [txn.Storage] over a Store. It is safe for concurrent use.
 type Storage struct {
-	store   Store
+	store   limited
 	policy  txn.Policy
 	cookie  cookie.Cookie
 	ids     *seal.Sealer
@@ -83,8 +83,9 @@ type Storage struct {
 	queues  [256]chan struct{} // by an id's first byte, see [contest]
 }
 
-// New returns a storage that seals under the first secret.
-func New(store Store, policy txn.Policy, k cookie.Cookie, secrets []string) (*Storage, error) {
+// New returns a storage that seals under the first secret. The limit is the time
+// that each call of the store may take; 0 is for a store that has its own.
+func New(store Store, limit time.Duration, policy txn.Policy, k cookie.Cookie, secrets []string) (*Storage, error) {
 	ids, err := seal.New(purposeID, secrets...)
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
@@ -93,7 +94,10 @@ func New(store Store, policy txn.Policy, k cookie.Cookie, secrets []string) (*St
 	if err != nil {
 		return nil, fmt.Errorf("ginsession: %w", err)
 	}
-	v := &Storage{store: store, policy: policy, cookie: k, ids: ids, records: records, boundID: []byte(purposeID + "\x00" + k.Name)}
+	v := &Storage{
+		store: limited{store, limit}, policy: policy, cookie: k,
+		ids: ids, records: records, boundID: []byte(purposeID + "\x00" + k.Name),
+	}
 	for i := range v.queues {
 		v.queues[i] = make(chan struct{}, 1)
 	}
@@ -116,7 +120,7 @@ func (v *Storage) Load(ctx context.Context, value string, into *txn.Image) (sinc
 	if err := v.openID(value, &into.At); err != nil {
 		return since, err
 	}
-	err = v.fetch(context.WithoutCancel(ctx), into)
+	err = v.fetch(ctx, into)
 	switch {
 	case errors.Is(err, sessionerr.ErrEnded):
 		return since, sessionerr.ErrOver
@@ -220,8 +224,10 @@ func (v *Storage) sealContent(at *txn.Locator, content *codec.Container) []byte 
 // sealTombstone returns the record of an ended session. Its successor, if there
 // is one, is named by its id.
 func (v *Storage) sealTombstone(at *txn.Locator, next string) []byte {
-	bound := v.appendBound(nil, at)
-	return v.records.Seal(nil, []byte(tombstone+next), bound)
+	buf := scratches.Get().(*scratch)
+	defer scratches.Put(buf)
+	bound := v.appendBound(buf[:0], at)
+	return v.records.Seal(nil, append(append(bound[len(bound):], tombstone...), next...), bound)
 }
 
 // appendBound appends what binds a record to its id and to the cookie's name:

@@ -64,7 +64,7 @@ func (t *Txn) commit(h http.Header) error {
 	t.Fail(err)
 	if t.work.Intent == Destroy && !t.work.Late { // whatever is wrong, the browser is logged out
 		t.setCookie = t.expireLine(Destroy, t.work.Place)
-		t.spendImport()
+		t.spendImports()
 	}
 	return err
 }
@@ -198,7 +198,7 @@ func (t *Txn) install(r *Result) {
 		r.Size = len(line)
 	}
 	t.trace.saved(r, t.work.Place == Stored || !r.Content.Empty())
-	t.spendImport()
+	t.spendImports()
 	if t.work.Intent == Destroy && t.trouble != nil {
 		t.trouble.others = nil // they have ended
 	}
@@ -214,7 +214,7 @@ func (t *Txn) install(r *Result) {
 func (t *Txn) drop() {
 	t.setCookie = ""
 	t.wrong().rejected = sessionerr.ErrUnknown
-	t.spendImport()
+	t.spendImports()
 	if t.work.Place == Stored {
 		t.endToo(t.work.At) // a log-out follows its successor
 	}
@@ -253,13 +253,28 @@ func (t *Txn) expireLine(intent Intent, place Place) string {
 	return ""
 }
 
-// spendImport notes that an imported cookie has to go, if there is one: what it
-// holds was taken over, now or in an earlier request, and it must not bring a
-// session back that is logged out.
-func (t *Txn) spendImport() {
-	if t.importSpent || t.config.Import == nil {
-		return
+// spendImports notes which imported cookies have to go: what they hold was taken
+// over, now or in an earlier request, and must not bring a session back that is
+// logged out.
+func (t *Txn) spendImports() {
+	for i := range t.config.Imports {
+		from := &t.config.Imports[i]
+		bit := t.bit(from)
+		if t.spent&bit != 0 {
+			continue
+		}
+		if t.taken&bit != 0 && t.work.Place == Nowhere || from.Cookie.Name != t.config.Cookie.Name && t.came(from) {
+			t.spent |= bit
+		}
 	}
-	t.importSpent = t.origin == Imported && t.work.Place == Nowhere ||
-		t.config.Cookie.Name != t.config.Import.Cookie.Name && t.importCame()
+}
+
+// bit returns the one of an import, or 0 if sessions are not imported from there.
+func (t *Txn) bit(from *Source) uint8 {
+	for i := range t.config.Imports {
+		if from == &t.config.Imports[i] {
+			return 1 << i
+		}
+	}
+	return 0
 }

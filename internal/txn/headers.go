@@ -16,12 +16,15 @@ const (
 // again: nothing is repeated.
 func (t *Txn) Headers(h http.Header) {
 	t.addVary(h)
-	if t.setCookie == "" && t.sentCookie == "" && !t.importSpent {
+	if t.setCookie == "" && t.sentCookie == "" && t.spent == 0 {
 		return
 	}
 	adds := t.setCookie != ""
-	if t.importSpent && (t.config.Cookie.Name != t.config.Import.Cookie.Name || t.setCookie == "") {
-		adds = addLine(h, t.config.Import.Cookie.Expire()) || adds
+	for i := range t.config.Imports {
+		from := &t.config.Imports[i].Cookie
+		if t.spent&(1<<i) != 0 && (from.Name != t.config.Cookie.Name || t.setCookie == "") {
+			adds = addLine(h, from.Expire()) || adds
+		}
 	}
 	if t.setCookie != "" && t.severalCame() {
 		for _, line := range t.config.Cookie.Variants() {

@@ -38,8 +38,11 @@ func (t *Txn) Load(entered time.Duration) {
 	if rejected := t.Rejected(); rejected != nil && errors.Is(rejected, sessionerr.ErrUnknown) && Clock()-entered >= TombstoneLife {
 		t.work.Place = Ended // a tombstone may have expired since
 	}
-	if t.Broken() == nil && t.work.Place == Nowhere && t.config.Import != nil {
-		loaded = t.loadFrom(t.config.Import, Imported)
+	for i := range t.config.Imports {
+		if loaded || t.Broken() != nil || t.work.Place != Nowhere {
+			break
+		}
+		loaded = t.loadFrom(&t.config.Imports[i], Imported)
 		t.work.At = Locator{}
 	}
 }
@@ -57,7 +60,7 @@ func (t *Txn) loadFrom(from *Source, origin Origin) bool {
 		return false
 	case 1:
 		_, err := t.fetch(from, value, &t.work.Image)
-		return t.accept(err, origin)
+		return t.accept(err, from, origin)
 	}
 	return t.loadSeveral(from, origin)
 }
@@ -82,12 +85,12 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 		slices.SortStableFunc(list, func(a, b found) int { return b.since.Compare(a.since) })
 		for i := range list {
 			t.work.Image = list[i].Image
-			if t.accept(nil, origin) {
+			if t.accept(nil, from, origin) {
 				if t.work.At.Told != ToldOlder {
 					t.work.At.Told = ToldNothing
 				}
 				for j := range list {
-					if j != i {
+					if j != i && origin == Loaded {
 						t.endToo(list[j].At)
 					}
 				}
@@ -108,7 +111,7 @@ func (t *Txn) loadSeveral(from *Source, origin Origin) bool {
 		var err error
 		if f.since, err = t.fetch(from, r.value, &f.Image); err != nil {
 			t.work.Image = f.Image
-			if t.accept(err, origin); t.Broken() != nil {
+			if t.accept(err, from, origin); t.Broken() != nil {
 				return false
 			}
 			continue
@@ -165,7 +168,7 @@ func (t *Txn) fetch(from *Source, value string, into *Image) (since time.Time, e
 // accept makes the session that was loaded that of the request, if the storage
 // and the validator accept it. If they do not, it notes why, and nothing of that
 // session is left but where it is: a log-out ends it all the same.
-func (t *Txn) accept(err error, origin Origin) bool {
+func (t *Txn) accept(err error, from *Source, origin Origin) bool {
 	if err == nil {
 		err = t.validate()
 	}
@@ -174,9 +177,9 @@ func (t *Txn) accept(err error, origin Origin) bool {
 			t.work.Place = Stored
 		}
 		if !t.work.Content.Empty() {
-			t.origin = origin
-		} else if origin == Imported {
-			t.importSpent = true
+			t.origin, t.taken = origin, t.bit(from)
+		} else {
+			t.spent |= t.bit(from)
 		}
 		if t.trouble != nil {
 			t.reject(nil, nil)
@@ -189,7 +192,7 @@ func (t *Txn) accept(err error, origin Origin) bool {
 	t.work.Image = Image{}
 	why := sessionerr.Rejection(err)
 	switch {
-	case origin == Imported && why != nil && !errors.Is(why, sessionerr.ErrRevoked): // a cookie of another app's
+	case from.Foreign && why != nil && !errors.Is(why, sessionerr.ErrRevoked): // a cookie of another app's
 	case why == nil:
 		t.wrong().broken = err
 		t.Fail(err)
@@ -236,13 +239,13 @@ func (t *Txn) validate() error {
 	return nil
 }
 
-// importCame reports whether a good cookie of the source to import came.
-func (t *Txn) importCame() bool {
-	for i, r := range t.rank(t.config.Import) {
+// came reports whether a good cookie of a source to import came.
+func (t *Txn) came(from *Source) bool {
+	for i, r := range t.rank(from) {
 		if i == maxLoads {
 			break
 		}
-		if _, err := t.config.Import.Storage.Load(t.request.Context(), r.value, new(Image)); err == nil {
+		if _, err := from.Storage.Load(t.request.Context(), r.value, new(Image)); err == nil {
 			return true
 		}
 	}

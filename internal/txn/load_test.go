@@ -64,6 +64,17 @@ func TestTxn_Load(t *testing.T) {
 		{"old=expired", "", txn.Fresh, nil, nil},
 		{"old=revoked", "", txn.Fresh, revoked, nil},
 		{"old=ann; old=unsure", "", txn.Fresh, nil, unavailable},
+		{"own=ann", "ann", txn.Imported, nil, nil},
+		{"sid=junk; own=ann; old=eve", "ann", txn.Imported, nil, nil},
+		{"sid=ann; own=eve", "ann", txn.Loaded, nil, nil},
+		{"sid=tombstone; own=ann", "", txn.Fresh, unknown, nil},
+		{"sid=broken; own=ann", "", txn.Fresh, nil, unavailable},
+		{"own=junk", "", txn.Fresh, invalid, nil},
+		{"own=expired", "", txn.Fresh, expired, nil},
+		{"sid=junk; own=expired", "", txn.Fresh, expired, nil},
+		{"own=revoked", "", txn.Fresh, revoked, nil},
+		{"own=expired; old=ann", "ann", txn.Imported, nil, nil},
+		{"own=unsure; old=ann", "", txn.Fresh, nil, unavailable},
 	}
 	for _, test := range tests {
 		c := newConfig(&storage{})
@@ -594,5 +605,370 @@ func TestTxn_migration_pathAndDomain(t *testing.T) {
 	const want = "session=; Path=/app; Domain=example.com; HttpOnly; Secure; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 	if lines := apptest.NewBrowser(a).Do(req).Header()["Set-Cookie"]; len(lines) != 2 || !slices.Contains(lines, want) {
 		t.Errorf("got %q", lines)
+	}
+}
+
+// mover is a visitor whose app moves from the encrypted cookie to a store.
+type mover struct {
+	*apptest.Visitor
+	store *apptest.Store
+}
+
+// newMover returns one who comes with the cookie of a session that begin has
+// filled, if it is not nil.
+func newMover(t *testing.T, begin func(*ginsession.Session), opts ...ginsession.Option) mover {
+	t.Helper()
+	m := mover{apptest.NewVisitor(t, opts...), apptest.NewStore()}
+	if begin != nil {
+		m.Visit(begin)
+	}
+	m.move(t, opts...)
+	return m
+}
+
+// move mounts the app on the store.
+func (m mover) move(t *testing.T, opts ...ginsession.Option) {
+	t.Helper()
+	m.Mount(t, append(opts, ginsession.WithStore(m.store), ginsession.WithCookieMigration(apptest.Secret))...)
+}
+
+func (m mover) wantLines(t *testing.T, do string, want ...string) {
+	t.Helper()
+	if got := m.Get("/?do=" + do).Lines(); !slices.Equal(got, want) {
+		t.Errorf("%s: got %q, want %q", do, got, want)
+	}
+}
+
+func setUser(s *ginsession.Session) { s.Set("user", "ann") }
+
+// TestTxn_cookieMigration_once takes a session over as it is.
+func TestTxn_cookieMigration_once(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var created time.Time
+		m := newMover(t, func(s *ginsession.Session) {
+			setUser(s)
+			s.AddFlash("Welcome", "info")
+			s.Remember(50 * 24 * time.Hour)
+			created = s.CreatedAt()
+		}, ginsession.WithIdleTimeout(time.Hour))
+		old := m.Cookies()[0].Value
+		time.Sleep(20 * 24 * time.Hour)
+		if w := m.Visit(func(*ginsession.Session) {}); len(w.Header()) != 0 || len(m.store.IDs()) != 0 {
+			t.Errorf("untouched: got %v and %d records", w.Header(), len(m.store.IDs()))
+		}
+		look := func(when string) func(*ginsession.Session) {
+			return func(s *ginsession.Session) {
+				if s.GetString("user") != "ann" || s.IsNew() || s.Rejected() != nil || !s.Permanent() || s.Modified() || s.Err() != nil {
+					t.Errorf("%s: got %v, new %t, rejected %v, permanent %t, modified %t, %v", when, s.Keys(), s.IsNew(), s.Rejected(), s.Permanent(), s.Modified(), s.Err())
+				}
+				if !s.CreatedAt().Equal(created) || s.ExpiresAt().Sub(created) != 50*24*time.Hour {
+					t.Errorf("%s: got a session from %v to %v, want 50 days from %v", when, s.CreatedAt(), s.ExpiresAt(), created)
+				}
+			}
+		}
+		lines := m.Visit(look("first")).SetCookies("__Host-session")
+		if len(lines) != 1 || !strings.HasSuffix(lines[0], "; Max-Age=2592000") || m.Cookies()[0].Value == old || len(m.store.IDs()) != 1 {
+			t.Errorf("got %q and %d records, want one of each, for the 30 days that are left", lines, len(m.store.IDs()))
+		}
+		if w := m.Visit(look("second")); len(w.SetCookies("__Host-session")) != 0 || m.store.Calls("save") != 1 {
+			t.Errorf("second: got %q and %d saves, want no more", w.Header(), m.store.Calls("save"))
+		}
+		m.wantLines(t, "flashes", "Welcome")
+		m.wantLines(t, "flashes")
+		time.Sleep(30 * 24 * time.Hour)
+		m.wantLines(t, "keys")
+	})
+}
+
+func TestTxn_cookieMigration_changes(t *testing.T) {
+	for _, row := range []struct {
+		do      string
+		want    []string
+		records int
+	}{
+		{"set:b=2", []string{"b=2", "user=ann"}, 1},
+		{"renew", []string{"user=ann"}, 1},
+		{"keys,save", []string{"user=ann"}, 1},
+		{"keys,save,set:user=bob,save", []string{"user=bob"}, 1},
+		{"keys,save,renew", []string{"user=ann"}, 2}, // one is a tombstone
+		{"clear,set:b=2", []string{"b=2"}, 1},
+		{"destroy,set:b=2", []string{"b=2"}, 1},
+		{"delete:user", nil, 0}, {"clear", nil, 0}, {"destroy", nil, 0}, {"keys,save,destroy", nil, 1},
+	} {
+		m := newMover(t, setUser)
+		if w := m.Get("/?do=" + row.do); w.Code != http.StatusOK || w.Errors != nil || len(w.SetCookies("__Host-session")) != 1 {
+			t.Errorf("%s: got %d, %v and %q", row.do, w.Code, w.Errors, w.Header())
+		}
+		if got := len(m.Cookies()); got != 1 && row.want != nil || got != 0 && row.want == nil || len(m.store.IDs()) != row.records {
+			t.Errorf("%s: the browser keeps %v, and the store %d records, want %d", row.do, m.Cookies(), len(m.store.IDs()), row.records)
+		}
+		m.wantLines(t, "keys", row.want...)
+	}
+}
+
+// TestTxn_cookieMigration_logOut: what was taken over does not come back to the
+// browser that has logged out. A copy of the old cookie does, unless the app
+// refuses it.
+func TestTxn_cookieMigration_logOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var v struct{ moment time.Time }
+		valid := func(_ context.Context, s *ginsession.Session) (bool, error) {
+			return !s.CreatedAt().Before(v.moment), nil
+		}
+		m := newMover(t, setUser, ginsession.WithValidator(valid))
+		thief := m.Clone()
+		m.wantLines(t, "keys", "user=ann")
+		taken := m.Clone()
+		m.Get("/?do=destroy")
+		time.Sleep(5 * time.Minute)
+		if m.wantLines(t, "keys"); len(m.Cookies()) != 0 {
+			t.Errorf("the browser keeps %v, want nothing", m.Cookies())
+		}
+		if got := taken.Values(); len(got) != 0 {
+			t.Errorf("a copy of the new cookie: got %v, want nothing", got)
+		}
+		if got := thief.Clone().Values(); got["user"] != "ann" {
+			t.Errorf("a copy of the old cookie: got %v, want ann, as the documentation has it", got)
+		}
+		v.moment = time.Now()
+		thief.Visit(func(s *ginsession.Session) {
+			if !errors.Is(s.Rejected(), ginsession.ErrRevoked) || s.Len() != 0 {
+				t.Errorf("refused: got %v and %v, want ErrRevoked", s.Keys(), s.Rejected())
+			}
+		})
+	})
+}
+
+// TestTxn_cookieMigration_lifetime: the lifetime goes on, and so does the idle
+// timeout.
+func TestTxn_cookieMigration_lifetime(t *testing.T) {
+	for name, opts := range map[string][]ginsession.Option{
+		"lifetime":     {ginsession.WithLifetime(time.Hour)},
+		"idle timeout": {ginsession.WithIdleTimeout(time.Hour)},
+		"of its own":   {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := func(s *ginsession.Session) {
+				setUser(s)
+				if name == "of its own" {
+					s.SetLifetime(time.Hour)
+				}
+			}
+			late := newMover(t, begin, opts...)
+			m := newMover(t, begin, opts...)
+			time.Sleep(50 * time.Minute)
+			m.wantLines(t, "keys", "user=ann")
+			time.Sleep(10 * time.Minute)
+			late.Visit(func(s *ginsession.Session) {
+				if !errors.Is(s.Rejected(), ginsession.ErrExpired) || s.Len() != 0 {
+					t.Errorf("%s, not taken over: got %v and %v, want ErrExpired", name, s.Keys(), s.Rejected())
+				}
+			})
+			want := []string{"user=ann"}
+			if name != "idle timeout" {
+				want = nil
+			}
+			m.wantLines(t, "keys", want...)
+		})
+	}
+}
+
+// TestTxn_cookieMigration_refuses: what does not open begins a fresh session, with
+// the reason, and is replaced when that is stored.
+func TestTxn_cookieMigration_refuses(t *testing.T) {
+	sealed := func(secret string, do string, opts ...ginsession.Option) string {
+		b := apptest.NewBrowser(apptest.Mount(apptest.Middleware(t, secret, opts...)))
+		b.Get("/?do=" + do)
+		return b.Cookies()[0].Value
+	}
+	good := sealed(apptest.Secret, "set:user=ann")
+	for _, row := range []struct {
+		what, value string
+		want        error
+	}{
+		{"good", good, nil},
+		{"damaged", good[:40] + string(good[40]^1) + good[41:], ginsession.ErrInvalid},
+		{"cut", good[:len(good)-1], ginsession.ErrInvalid},
+		{"empty", "", ginsession.ErrInvalid},
+		{"nonsense", "nonsense", ginsession.ErrInvalid},
+		{"another secret", sealed("another secret of 32 bytes or more", "set:user=ann"), ginsession.ErrInvalid},
+		{"another name", sealed(apptest.Secret, "set:user=ann", ginsession.WithName("other")), ginsession.ErrInvalid},
+		{"an id without a record", sealed(apptest.Secret, "set:user=ann", ginsession.WithStore(apptest.NewStore())), ginsession.ErrUnknown},
+		{"Flask's", apptest.SignFlask(apptest.Secret, `{"user":"ann"}`, time.Now()), ginsession.ErrInvalid},
+	} {
+		m := newMover(t, setUser)
+		m.Cookies()[0].Value = row.value
+		m.Visit(func(s *ginsession.Session) {
+			if !errors.Is(s.Rejected(), row.want) || s.IsNew() != (row.want != nil) || s.Has("user") != (row.want == nil) || s.Err() != nil {
+				t.Errorf("%s: got %v, new %t, rejected %v, %v", row.what, s.Keys(), s.IsNew(), s.Rejected(), s.Err())
+			}
+		})
+		if stored := len(m.store.IDs()) == 1; stored != (row.want == nil) {
+			t.Errorf("%s: stored: %t", row.what, stored)
+		}
+		if row.want != nil {
+			m.Set("b", 2)
+			m.wantLines(t, "keys", "b=2")
+		}
+	}
+}
+
+// TestTxn_cookieMigration_secrets: those of the option open, and those of the
+// middleware do not.
+func TestTxn_cookieMigration_secrets(t *testing.T) {
+	const older, oldest = "the older secret of the app, 32 bytes", "the oldest secret of the app, 32 bytes"
+	for _, row := range []struct {
+		sealed string
+		want   []string
+	}{{older, []string{"user=ann"}}, {oldest, []string{"user=ann"}}, {apptest.Secret, nil}} {
+		b := apptest.NewBrowser(apptest.Mount(apptest.Middleware(t, row.sealed)))
+		b.Get("/?do=set:user=ann")
+		b.Handler = apptest.New(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(older, oldest))
+		if got := b.Get("/?do=keys").Lines(); !slices.Equal(got, row.want) {
+			t.Errorf("sealed under %q: got %q, want %q", row.sealed, got, row.want)
+		}
+	}
+}
+
+// TestTxn_cookieMigration_noMixUp: a session in a cookie is never looked up as an
+// id, and the cookie of a store is never opened as a session, whatever their
+// lengths.
+func TestTxn_cookieMigration_noMixUp(t *testing.T) {
+	m := newMover(t, func(s *ginsession.Session) { s.Set("", 1) }) // the shortest there is
+	m.wantLines(t, "keys", "=1")
+	if got := m.store.Calls("load"); got != 0 {
+		t.Errorf("got %d loads for a session in a cookie, want none", got)
+	}
+	m.Mount(t) // back to cookies
+	m.Visit(func(s *ginsession.Session) {
+		if !errors.Is(s.Rejected(), ginsession.ErrInvalid) || s.Len() != 0 {
+			t.Errorf("got %v and %v, want ErrInvalid", s.Keys(), s.Rejected())
+		}
+	})
+}
+
+// TestTxn_cookieMigration_late: what is first used after the headers have left
+// stays in the old cookie.
+func TestTxn_cookieMigration_late(t *testing.T) {
+	m := newMover(t, setUser)
+	old := m.Cookies()[0].Value
+	for _, row := range []struct {
+		do   string
+		want error
+	}{{"write:x,flush,keys", nil}, {"write:x,flush,keys,set:b=2", ginsession.ErrLate}} {
+		w := m.Get("/?do=" + row.do)
+		if got := errors.Join(w.Errors...); w.Code != http.StatusOK || !errors.Is(got, row.want) || m.Cookies()[0].Value != old {
+			t.Errorf("%s: got %d, %v, %v", row.do, w.Code, got, w.Header())
+		}
+	}
+	if m.Get("/?do=keys,write:x,flush"); m.Cookies()[0].Value == old || len(m.store.IDs()) != 1 {
+		t.Errorf("used in time: got %d records, want one", len(m.store.IDs()))
+	}
+}
+
+func TestTxn_cookieMigration_storeIsDown(t *testing.T) {
+	m := newMover(t, setUser)
+	m.store.Hook(func(apptest.Call) apptest.Fault { return apptest.Fault{Before: apptest.ErrStore} })
+	for _, do := range []string{"keys", "set:a=2"} {
+		if w := m.Get("/?do=" + do); w.Code != http.StatusServiceUnavailable || len(w.Result().Cookies()) != 0 {
+			t.Errorf("%s: got %d, %v", do, w.Code, w.Header())
+		}
+	}
+	m.store.Hook(nil)
+	m.wantLines(t, "keys", "user=ann")
+}
+
+// TestTxn_cookieMigration_parallel: each request with the old cookie takes the
+// session over, and the browser keeps that of the last response.
+func TestTxn_cookieMigration_parallel(t *testing.T) {
+	m := newMover(t, setUser)
+	other := m.Clone()
+	m.Get("/?do=set:a=1")
+	other.Get("/?do=set:b=1")
+	m.wantLines(t, "keys", "a=1", "user=ann")
+	if got := other.Get("/?do=keys").Lines(); !slices.Equal(got, []string{"b=1", "user=ann"}) || len(m.store.IDs()) != 2 {
+		t.Errorf("got %q and %d records, want two sessions", got, len(m.store.IDs()))
+	}
+}
+
+// TestTxn_cookieMigration_several brings two old cookies, of which the newest
+// counts, and logs out at once: neither is a record of the store.
+func TestTxn_cookieMigration_several(t *testing.T) {
+	for _, do := range []string{"get:user", "get:user,destroy", "get:user,set:a=1,renew"} {
+		a := newApp(t)
+		_, first := logIn(t, a, "ann")
+		_, second := logIn(t, a, "bob")
+		store := apptest.NewStore()
+		a = newApp(t, ginsession.WithStore(store), ginsession.WithCookieMigration(apptest.Secret))
+		w := send(a, "/?do="+do, first, second)
+		if got := w.Lines(); w.Code != http.StatusOK || !slices.Equal(got, []string{"bob"}) || w.Errors != nil || store.Calls("load") != 0 {
+			t.Errorf("%s: got %d, %q, %v and %d loads, want bob and none", do, w.Code, got, w.Errors, store.Calls("load"))
+		}
+	}
+}
+
+// TestTxn_cookieMigration_besideOurs: a session of the store wins over an old
+// cookie of its name, and a change does not expire its cookie.
+func TestTxn_cookieMigration_besideOurs(t *testing.T) {
+	_, old := logIn(t, newApp(t), "ann")
+	a := newApp(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(apptest.Secret))
+	_, ours := logIn(t, a, "bob")
+	for _, values := range [][]string{{old, ours}, {ours, old}} {
+		w := send(a, "/?do=get:user,incr:n", values...)
+		if got := w.Lines(); !slices.Equal(got, []string{"bob"}) || w.Errors != nil || strings.Contains(fmt.Sprint(w.SetCookies(cookieName)), "Max-Age=0") {
+			t.Errorf("got %q, %v and %q, want bob, whose cookie stays", got, w.Errors, w.SetCookies(cookieName))
+		}
+	}
+}
+
+// TestTxn_Destroy_imports ends nothing in the storage for sessions that came from
+// elsewhere.
+func TestTxn_Destroy_imports(t *testing.T) {
+	for _, line := range []string{"own=ann", "own=ann; own=eve", "old=ann; old=eve", "own=revoked", "own=eve; own=revoked"} {
+		s := &storage{}
+		c := newConfig(s)
+		c.Validate = func(_ context.Context, view *txn.Txn) (bool, error) {
+			user, _ := view.Content().Find("user")
+			return user != "revoked", nil
+		}
+		x := load(c, line)
+		x.Destroy()
+		if err := x.Save(); err != nil || len(s.calls) != 0 {
+			t.Errorf("%s: got %v and the calls %q, want none", line, err, s.calls)
+		}
+	}
+}
+
+// TestTxn_cookieMigration_andFlasks: a store's session counts, then that of the
+// encrypted cookie, then Flask's; a log-out expires all.
+func TestTxn_cookieMigration_andFlasks(t *testing.T) {
+	for _, name := range []string{"__Host-session", "session"} {
+		opts := []ginsession.Option{ginsession.WithName(name)}
+		both := append(slices.Clone(opts), ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(apptest.Secret), ginsession.WithFlaskMigration(flaskSecret))
+		flask := apptest.SignFlask(flaskSecret, `{"user":"of Flask"}`, time.Now())
+		for _, row := range []struct {
+			sealed, flask bool
+			want          string
+		}{{true, true, "ann"}, {true, false, "ann"}, {false, true, "of Flask"}} {
+			if name == "session" && row.sealed && row.flask {
+				continue // a browser has one cookie of a name
+			}
+			m := migrant{apptest.NewVisitor(t, opts...), name}
+			if row.sealed {
+				m.Visit(setUser)
+			}
+			if row.flask {
+				m.bring(flask)
+			}
+			m.Mount(t, both...)
+			m.wantLines(t, "get:user", row.want)
+			if got := m.names(); !slices.Equal(got, []string{name}) {
+				t.Errorf("%s, %+v: the browser keeps %q, want ours", name, row, got)
+			}
+			m.wantLines(t, "get:user", row.want)
+			if m.Get("/?do=destroy"); len(m.Cookies()) != 0 {
+				t.Errorf("%s, %+v: after the log-out the browser keeps %q", name, row, m.names())
+			}
+		}
 	}
 }

@@ -153,16 +153,17 @@ type Storage interface {
 type Source struct {
 	Cookie  cookie.Cookie
 	Storage Storage
+	Foreign bool // a cookie of this name may be another app's: it is not rejected
 }
 
 // Config is what all requests of one middleware share. It does not change.
 type Config struct {
 	Source
 	Policy
-	Import   *Source // sessions to take over, or nil
-	InCookie bool    // the cookie holds the session: no change without headers
-	Rolling  bool    // a permanent session is sent again with every response
-	Replayed bool    // the journal of a stored session may be replayed
+	Imports  []Source // sessions to take over, at most 8; the first that came counts
+	InCookie bool     // the cookie holds the session: no change without headers
+	Rolling  bool     // a permanent session is sent again with every response
+	Replayed bool     // the journal of a stored session may be replayed
 
 	// Validate reports whether a session still counts; nil accepts all. The
 	// view can only be read.
@@ -182,11 +183,12 @@ type Txn struct {
 	sentCookie string    // the one among the headers
 	lines      [3]string // ours among the headers: see the constants
 
-	origin      Origin
-	modified    bool // the request has changed the session, saved or not
-	settled     bool // an error was reported, and nothing has changed since
-	asked       bool // the storage or the validator has not answered, and never will if it has panicked
-	importSpent bool // the imported cookie is of no more use
+	origin   Origin
+	modified bool  // the request has changed the session, saved or not
+	settled  bool  // an error was reported, and nothing has changed since
+	asked    bool  // the storage or the validator has not answered, and never will if it has panicked
+	taken    uint8 // the bit of the import that the session came from
+	spent    uint8 // a bit for each import whose cookie is of no more use
 }
 
 // trouble is what went wrong with a session.

@@ -89,8 +89,11 @@ func (s *storage) End(context.Context, txn.Locator) error {
 
 func newConfig(s *storage) *txn.Config {
 	return &txn.Config{
-		Source:   txn.Source{Cookie: cookie.New(cookie.Attributes{Name: "sid", Path: "/"}), Storage: s},
-		Import:   &txn.Source{Cookie: cookie.New(cookie.Attributes{Name: "old", Path: "/"}), Storage: s},
+		Source: txn.Source{Cookie: cookie.New(cookie.Attributes{Name: "sid", Path: "/"}), Storage: s},
+		Imports: []txn.Source{
+			{Cookie: cookie.New(cookie.Attributes{Name: "own", Path: "/"}), Storage: s},
+			{Cookie: cookie.New(cookie.Attributes{Name: "old", Path: "/"}), Storage: s, Foreign: true},
+		},
 		Policy:   txn.Policy{Lifetime: time.Hour},
 		Replayed: true,
 	}
