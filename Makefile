@@ -55,7 +55,7 @@ soak:
 mutants:
 	@.ci/scripts/mutants
 
-bench: # ten minutes, on a machine that does little else
+bench: # a quarter of an hour, on a machine that does little else
 	@.ci/scripts/bench
 
 tidy:

@@ -182,9 +182,9 @@ func WithResponseBuffer(bytes int) Option { return func(c *config) { c.ResponseB
 
 // WithMergeBuffer sets how much memory the process has for merging parallel
 // requests of sessions in encrypted cookies, in bytes, from 0 to 64 GiB. The
-// default is 16 MiB. It holds the newest version of each session that was written
-// in the last one to two minutes, content in the clear, and forgets the oldest
-// first if it is full. With it, in one process (or with sticky routing), cookies
+// default is 16 MiB. It holds the newest cookie of each session that was written
+// in the last one to two minutes, encrypted, and forgets the oldest first if it
+// is full. With it, in one process (or with sticky routing), cookies
 // keep the promises of a server store: no change is lost to a parallel request, and
 // a session that was renewed or destroyed is not brought back by one.
 //

@@ -108,6 +108,18 @@ func (s *server) recordSize(store string) int {
 	return sum(s.ask("mg "+must(url.QueryUnescape(key[1]))+" s"), `HD s(\d+)`)
 }
 
+// memory is what the server needs for what it holds, in bytes.
+func (s *server) memory(store string) (bytes int) {
+	if store == "Redis" {
+		return sum(s.ask("INFO"), `used_memory:(\d+)`)
+	}
+	slabs := s.ask("stats slabs")
+	for class := range 64 {
+		bytes += sum(slabs, fmt.Sprintf(`STAT %d:chunk_size (\d+)`, class)) * sum(slabs, fmt.Sprintf(`STAT %d:used_chunks (\d+)`, class))
+	}
+	return bytes
+}
+
 // start opens the app, on the server that all share or on one of its own. If the
 // server is missing, it skips the benchmark.
 func (v *variant) start(tb testing.TB, alone bool) (app, *server) {

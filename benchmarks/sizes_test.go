@@ -2,9 +2,14 @@ package benchmarks
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/metrics"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-gonic/gin"
@@ -32,16 +37,8 @@ func BenchmarkSize(b *testing.B) {
 					return
 				}
 				sessions = 1_000_000
-			case "Redis":
-				used = func() int { return sum(s.ask("INFO"), `used_memory:(\d+)`) }
-			case "Memcached":
-				used = func() (bytes int) {
-					slabs := s.ask("stats slabs")
-					for class := range 64 {
-						bytes += sum(slabs, fmt.Sprintf(`STAT %d:chunk_size (\d+)`, class)) * sum(slabs, fmt.Sprintf(`STAT %d:used_chunks (\d+)`, class))
-					}
-					return bytes
-				}
+			case "Redis", "Memcached":
+				used = func() int { return s.memory(v.store) }
 			}
 			if s != nil {
 				b.ReportMetric(float64(s.recordSize(v.store)), "record-B")
@@ -68,26 +65,60 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// BenchmarkHeap answers a million requests of all kinds in turn and looks at the
-// heap in between: it must not grow.
-func BenchmarkHeap(b *testing.B) {
-	for _, v := range choose("ginsession", "cookie", "Memcached") {
+// BenchmarkLive begins a million standard sessions and sends a request to each, in
+// another order, from four goroutines at once: a third leave the session alone, a
+// third read and a third write. The browsers' cookies are in a file, not in the heap.
+func BenchmarkLive(b *testing.B) {
+	const live, workers, room = 1_000_000, 4, 512
+	for _, v := range choose("ginsession", "cookie", "Flask", "map", "memory", "Memcached", "Redis") {
 		b.Run(v.String(), func(b *testing.B) {
-			a, _ := v.start(b, false)
-			var all []func()
-			for _, do := range requests {
-				all = append(all, prepare(a, do, follow(a, "", "/fill")))
-			}
-			for done, end := 0, 0; end <= 1_000_000; end += 250_000 {
-				for ; done < end+1000; done += 6 { // the first thousand size pools and maps
-					for _, run := range all {
-						run()
-					}
+			a, s := v.start(b, true)
+			jar, took := must(os.CreateTemp(b.TempDir(), "")), make([]time.Duration, live)
+			each := func(visit func(i int)) {
+				var wg sync.WaitGroup
+				for first := range workers {
+					wg.Go(func() {
+						for i := first; i < live; i += workers {
+							visit(i)
+						}
+					})
 				}
-				b.ReportMetric(float64(heap()>>10), fmt.Sprintf("KiB-after-%d", end))
+				wg.Wait()
 			}
+			empty := heap()
+			weigh := func(when string) { b.ReportMetric(float64(heap()-empty)/(1<<20), "MiB-"+when) }
+			each(func(i int) { must(jar.WriteAt(fmt.Appendf(nil, "%-*s", room, follow(a, "", "/fill")), int64(i)*room)) })
+			weigh("begun")
+			gc, busy := collected()
+			each(func(i int) {
+				cookie := make([]byte, room)
+				must(jar.ReadAt(cookie, int64(i*7919%live)*room))
+				e := a.prepare("/"+requests[i%3], strings.TrimSpace(string(cookie)))
+				start := time.Now()
+				e.send()
+				took[i] = time.Since(start)
+			})
+			gcAfter, busyAfter := collected()
+			b.ReportMetric(100*(gcAfter-gc)/(busyAfter-busy), "gc-%")
+			weigh("used")
+			slices.Sort(took)
+			b.ReportMetric(float64(took[live/2])/1e3, "p50-us")
+			b.ReportMetric(float64(took[live*99/100])/1e3, "p99-us")
+			if s != nil {
+				b.ReportMetric(float64(s.memory(v.store))/(1<<20), "server-MiB")
+			}
+			runtime.KeepAlive(a)
+			_ = jar.Close()
 		})
 	}
+}
+
+// collected returns the processor time of the garbage collector and of the whole
+// process, in seconds, as of the last collection.
+func collected() (gc, busy float64) {
+	s := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/idle:cpu-seconds"}}
+	metrics.Read(s)
+	return s[0].Value.Float64(), s[1].Value.Float64() - s[2].Value.Float64()
 }
 
 // BenchmarkKeys loads the standard session with so many more keys, each with a

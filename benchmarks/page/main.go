@@ -115,8 +115,9 @@ func (r *results) row(entries, titles, cells []string) {
 }
 
 // cell is what an entry stands for: "config" and a key, "cost" (microseconds and
-// allocations) or a unit, and a benchmark, or "ratio", a unit, and two
-// benchmarks, which are compared in each round.
+// allocations) or a unit, and a benchmark, "times", a factor, a unit, and a
+// benchmark, or "ratio", a unit, and two benchmarks, which are compared in each
+// round.
 func (r *results) cell(entry []string) string {
 	name := entry[1]
 	switch entry[0] {
@@ -128,6 +129,8 @@ func (r *results) cell(entry []string) string {
 			text += fmt.Sprintf(" (%.0f)", summary(allocs).Center)
 		}
 		return text
+	case "times":
+		return show(r.rounds[entry[3]+" "+entry[2]], must(strconv.ParseFloat(name, 64)))
 	case "ratio":
 		over, under := r.rounds[entry[2]+" "+name], r.rounds[entry[3]+" "+name]
 		ratios := make([]float64, min(len(over), len(under)))

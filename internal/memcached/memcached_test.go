@@ -1,11 +1,13 @@
 package memcached_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -142,6 +144,233 @@ func TestStore_serverFor(t *testing.T) {
 			t.Errorf("%s has %d of %d ids, want a fifth", name, n, ids)
 		}
 	}
+}
+
+// TestStore_serverFor_fleet compares how many sessions stay where they are, when
+// a fleet of 100 servers changes, with theory, and with crc32 modulo n.
+func TestStore_serverFor_fleet(t *testing.T) { moves(t, 20_000) }
+
+func moves(t *testing.T, sessions int) {
+	const servers = 100
+	var names, ids []string
+	for i := range 110 {
+		names = append(names, fmt.Sprintf("10.0.0.%d:11211", i))
+	}
+	random := rand.New(rand.NewPCG(1, 2)) // the same ids each time
+	for range sessions {
+		ids = append(ids, fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()))
+	}
+	store := newStore(names[:servers]...)
+	before, beforeModulo := owners(ids, names, store.ServerFor), modulo(t, names[:servers])
+	for _, row := range []struct {
+		name  string
+		names []string
+		want  float64
+	}{
+		{"one added", names[:101], 100. / 101},
+		{"ten added", names[:110], 100. / 110},
+		{"one lost", names[1:servers], 99. / 100},
+		{"ten lost", names[10:servers], 90. / 100},
+	} {
+		after, afterModulo := owners(ids, row.names, newStore(row.names...).ServerFor), modulo(t, row.names)
+		stay, stayModulo := 0, 0
+		for i, id := range ids {
+			if before[i] == after[i] {
+				stay++
+			}
+			if beforeModulo(id) == afterModulo(id) {
+				stayModulo++
+			}
+		}
+		t.Logf("%s: %.3f %% of the sessions are kept, in theory %.3f; crc32 modulo n: %.3f",
+			row.name, percent(stay, sessions), 100*row.want, percent(stayModulo, sessions))
+		wantShare(t, row.name, stay, sessions, row.want)
+	}
+	rollOver(t, store, servers, ids)
+}
+
+// owners returns the name of the server that each id is on.
+func owners(ids, names []string, serverFor func(id string) int) (owners []string) {
+	for _, id := range ids {
+		owners = append(owners, names[serverFor(id)])
+	}
+	return owners
+}
+
+// modulo returns gomemcache's own choice of a server.
+func modulo(t *testing.T, names []string) func(id string) string {
+	t.Helper()
+	var list memcache.ServerList
+	if err := list.SetServers(names...); err != nil {
+		t.Fatal(err)
+	}
+	return func(id string) string {
+		addr, err := list.PickServer(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return addr.String()
+	}
+}
+
+// rollOver restarts one server after the other. Users whose session is lost log in
+// at once, and lose the new one too if its server is still to be restarted.
+func rollOver(t *testing.T, store *memcached.Store, servers int, ids []string) {
+	t.Helper()
+	on := make([][]string, servers) // the sessions of each
+	for _, id := range ids {
+		s := store.ServerFor(id)
+		on[s] = append(on[s], id)
+	}
+	lost := 0
+	for s := range on {
+		for _, id := range on[s] {
+			lost++
+			again := fmt.Sprint(id, s)
+			next := store.ServerFor(again)
+			on[next] = append(on[next], again)
+		}
+	}
+	got, want := float64(lost)/float64(len(ids)), math.Pow(1+1/float64(servers), float64(servers))-1
+	t.Logf("a rolling restart: each user loses %.3f sessions, in theory %.3f", got, want)
+	if math.Abs(got-want) > 0.05 {
+		t.Errorf("a rolling restart: each user loses %.3f sessions, want %.3f", got, want)
+	}
+}
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(of) }
+
+// wantShare fails if n is not the share of all that theory wants, within five
+// standard deviations.
+func wantShare(t *testing.T, what string, n, all int, share float64) {
+	t.Helper()
+	want := share * float64(all)
+	if most := 5 * math.Sqrt(want*(1-share)); math.Abs(float64(n)-want) > most {
+		t.Errorf("%s: got %d of %d, want %.0f, and at most %.0f more or less", what, n, all, want, most)
+	}
+}
+
+// TestStore_fleet does to real servers what [TestStore_serverFor_fleet] calculates.
+func TestStore_fleet(t *testing.T) { runFleet(t, 20, 500) }
+
+func runFleet(t *testing.T, servers, sessions int) {
+	small := func() *memcachedtest.Server { return memcachedtest.Start(t, "-t", "1", "-m", "4", "-c", "256") }
+	f := &fleet{T: t}
+	for range servers {
+		f.servers = append(f.servers, small())
+	}
+	f.logIn(sessions)
+	n := float64(servers)
+	check := func(what string, got []byte, kept float64, rest byte) {
+		t.Helper()
+		k := bytes.Count(got, []byte{isKept})
+		t.Logf("%s: %.2f %% of the sessions are kept, in theory %.2f; the others are %s",
+			what, percent(k, sessions), 100*kept, map[byte]string{isLoggedOut: "logged out", isDown: "answered with a 503"}[rest])
+		wantShare(t, what, k, sessions, kept)
+		if other := sessions - k - bytes.Count(got, []byte{rest}); other != 0 {
+			t.Errorf("%s: %d requests had another outcome", what, other)
+		}
+	}
+
+	// 1. Servers join.
+	check("nothing changed", f.visit(f.app(f.servers)), 1, isLoggedOut)
+	more := append(slices.Clone(f.servers), small())
+	check("one added", f.visit(f.app(more)), n/(n+1), isLoggedOut)
+	for len(more) < servers+servers/10 {
+		more = append(more, small())
+	}
+	check("a tenth added", f.visit(f.app(more)), n/float64(len(more)), isLoggedOut)
+
+	// 2. Servers are lost: an outage until the apps do not name them any more.
+	for _, lost := range []int{1, servers / 10} {
+		for _, s := range f.servers[:lost] {
+			s.Kill()
+		}
+		down := f.visit(f.app(f.servers))
+		check(fmt.Sprint(lost, " killed"), down, 1-float64(lost)/n, isDown)
+		without := f.visit(f.app(f.servers[lost:]))
+		check(fmt.Sprint(lost, " killed and not named any more"), without, 1-float64(lost)/n, isLoggedOut)
+		if !bytes.Equal(bytes.ReplaceAll(down, []byte{isDown}, []byte{isLoggedOut}), without) {
+			t.Errorf("%d killed: it is not the same sessions that are down and that are lost", lost)
+		}
+	}
+
+	// 3. A rolling restart of all, under one app.
+	app, few := f.app(f.servers), &fleet{f.T, f.servers, f.users[:sessions/10]}
+	for done := range servers {
+		if f.servers[done].Kill(); done%(servers/4) == 0 {
+			few.visit(app) // leaves connections that are dead soon
+		}
+		if f.servers[done].Restart(); (done+1)%(servers/4) == 0 {
+			check(fmt.Sprint(done+1, " restarted"), f.visit(app), 1-float64(max(done+1, servers/10))/n, isLoggedOut)
+		}
+	}
+}
+
+// fleet is servers and users who are logged in there.
+type fleet struct {
+	*testing.T
+	servers []*memcachedtest.Server
+	users   []*apptest.Browser
+}
+
+func (f *fleet) app(servers []*memcachedtest.Server) *apptest.App {
+	f.Helper()
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.Addr)
+	}
+	return apptest.New(f.T, ginsession.WithMemcached(names...))
+}
+
+func (f *fleet) logIn(sessions int) {
+	f.Helper()
+	app := f.app(f.servers)
+	for i := range sessions {
+		b := apptest.NewBrowser(app)
+		if w := b.Get(fmt.Sprint("/?do=set:user=", i)); w.Code != http.StatusOK {
+			f.Fatalf("log-in: got %d", w.Code)
+		}
+		f.users = append(f.users, b)
+	}
+}
+
+// What became of a session.
+const (
+	isKept      = 'k'
+	isLoggedOut = 'o'
+	isDown      = 'd'
+	isWrong     = 'w'
+)
+
+// visit has all users visit an app, and returns for each what is with the session.
+func (f *fleet) visit(app *apptest.App) []byte {
+	f.Helper()
+	got := make([]byte, len(f.users))
+	const workers = 4
+	var wg sync.WaitGroup
+	for first := range workers {
+		wg.Go(func() {
+			for i := first; i < len(f.users); i += workers {
+				b := f.users[i].Clone()
+				b.Handler = app
+				w := b.Get("/?do=keys,rejected")
+				switch got[i] = isWrong; {
+				case w.Code == http.StatusServiceUnavailable:
+					got[i] = isDown
+				case w.Body.String() == fmt.Sprintf("user=%d\n<nil>\n", i):
+					got[i] = isKept
+				case w.Body.String() == ginsession.ErrUnknown.Error()+"\n":
+					got[i] = isLoggedOut
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := bytes.Count(got, []byte{isWrong}); n > 0 {
+		f.Errorf("%d users saw something else than their own session or none", n)
+	}
+	return got
 }
 
 // TestExpiration: seconds from now for up to 30 days, Unix time for more. A

@@ -3,6 +3,7 @@ package recordstore
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/ginsession/ginsession/internal/sessionerr"
@@ -18,11 +19,11 @@ const (
 // fails for another reason than a conflict. After a conflict, again loads the
 // newest version.
 func (v *Storage) contend(at *txn.Locator, attempt, again func() error) error {
-	c := contest{queue: v.queues[at.ID[0]]}
+	c := contest{queue: &v.queues[at.ID[0]], id: at.ID}
 	defer c.leave()
 	for {
 		err := sessionerr.ErrConflict
-		if at.Version != nil {
+		if at.Version != nil && !c.behind() {
 			err = attempt()
 		}
 		if !superseded(err) {
@@ -37,15 +38,32 @@ func (v *Storage) contend(at *txn.Locator, attempt, again func() error) error {
 	}
 }
 
+// queue is for the requests of this process whose sessions' ids begin with one
+// byte.
+type queue struct {
+	turn chan struct{}          // full while a request is at the head
+	id   atomic.Pointer[string] // of the session that this request contends for, or nil
+}
+
 // contest is optimistic concurrency with a bound. A request that has met a
-// conflict queues up with the others of this process: otherwise a large record
-// that many requests save at once would keep most of them reading it in vain.
-// Between processes it is exponential backoff with jitter.
+// conflict queues up with the others of this process, and so does one that comes
+// while another contends for its session. Otherwise a large record that many
+// requests save at once would keep most of them reading it in vain, and those that
+// came last would overtake those that wait. So at most about one request of each
+// process contends for a session, and between processes exponential backoff with
+// jitter is enough.
 type contest struct {
-	queue chan struct{}
+	queue *queue
+	id    string    // of the session
 	first bool      // this request is at the head of the queue
 	until time.Time // zero before the first conflict
 	pause time.Duration
+}
+
+// behind reports whether another request of this process contends for the session.
+func (c *contest) behind() bool {
+	head := c.queue.id.Load()
+	return !c.first && head != nil && *head == c.id
 }
 
 // wait returns when it is this request's turn to try again.
@@ -55,15 +73,17 @@ func (c *contest) wait(cause error) error {
 	}
 	timer := time.NewTimer(time.Until(c.until))
 	defer timer.Stop()
-	queue := c.queue
+	turn := c.queue.turn
 	if c.first {
 		c.pause = min(2*c.pause+time.Millisecond/2, maxPause)
 		timer.Reset(min(rand.N(c.pause), time.Until(c.until))) //nolint:gosec // jitter
-		queue = nil                                            // nobody else can have it
+		turn = nil                                             // nobody else can have it
 	}
 	select {
-	case queue <- struct{}{}:
+	case turn <- struct{}{}:
 		c.first = true
+		id := c.id // a copy, so that c needs no allocation
+		c.queue.id.Store(&id)
 	case <-timer.C:
 	}
 	if !time.Now().Before(c.until) {
@@ -75,6 +95,7 @@ func (c *contest) wait(cause error) error {
 // leave lets the next request go on.
 func (c *contest) leave() {
 	if c.first {
-		<-c.queue
+		c.queue.id.Store(nil)
+		<-c.queue.turn
 	}
 }

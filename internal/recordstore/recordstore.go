@@ -80,7 +80,7 @@ type Storage struct {
 	ids     *seal.Sealer
 	records *seal.Sealer
 	boundID []byte
-	queues  [256]chan struct{} // by an id's first byte, see [contest]
+	queues  [256]queue // by an id's first byte, see [contest]
 }
 
 // New returns a storage that seals under the first secret. The limit is the time
@@ -99,7 +99,7 @@ func New(store Store, limit time.Duration, policy txn.Policy, k cookie.Cookie, s
 		ids: ids, records: records, boundID: []byte(purposeID + "\x00" + k.Name),
 	}
 	for i := range v.queues {
-		v.queues[i] = make(chan struct{}, 1)
+		v.queues[i].turn = make(chan struct{}, 1)
 	}
 	return v, nil
 }

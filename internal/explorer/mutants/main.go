@@ -100,13 +100,13 @@ var mutants = []mutant{
 	}
 	if err != nil {
 		r.Place = txn.Nowhere`},
-	{"a record of unknown version is created again", contend, `if at.Version != nil {`, `if true {`},
+	{"a record of unknown version is created again", contend, `if at.Version != nil && `, `if `},
 	{"an emptied record is deleted", commit, `r.At.Told = txn.ToldToDrop // a cookie`, `_ = v.store.Delete(ctx, r.At.Name) // a cookie`},
 	{"an emptied session is not sent again", records, `		at.Told = txn.ToldToDrop
 `, ``},
 	{"every change is sent", commit, `case told == want && `, `case told == want && w.Late && `},
 	{"the browser is not told of SetPermanent", commit, `case told == want && `, `case told != txn.ToldToDrop || told == want && `},
-	{"a conflict is never over for others", contend, `		<-c.queue
+	{"a conflict is never over for others", contend, `		<-c.queue.turn
 `, ``},
 
 	// The journal.
