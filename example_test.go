@@ -190,6 +190,47 @@ func ExampleSession_KeepFlashes() {
 	// 1 shown
 }
 
+// Two sessions: each has a cookie and a key of its own.
+func ExampleFromKey() {
+	r := exampleEngine()
+	r.Use(ginsession.Must(ginsession.New(apptest.Secret, ginsession.WithName("__Host-prefs"), ginsession.WithContextKey("prefs"))))
+	r.GET("/", func(c *gin.Context) {
+		ginsession.From(c).Set("user", "Ada")
+		ginsession.FromKey(c, "prefs").Set("theme", "dark")
+	})
+
+	for _, cookie := range apptest.NewBrowser(r).Get("/").Result().Cookies() {
+		fmt.Println(cookie.Name)
+	}
+	// Unordered output:
+	// __Host-session
+	// __Host-prefs
+}
+
+// The session of a user who pays ends after ten minutes, used or not.
+func ExampleSession_SetLifetime() {
+	r := exampleEngine(ginsession.WithLifetime(12 * time.Hour))
+	r.POST("/pay", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Renew() // the lifetime begins now
+		s.SetLifetime(10 * time.Minute)
+		s.Set("paying", true)
+		c.String(http.StatusOK, "%v", s.ExpiresAt().Sub(s.CreatedAt()))
+	})
+	r.GET("/bad", func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.SetLifetime(10) // nanoseconds
+		fmt.Println(s.Save())
+	})
+
+	b := apptest.NewBrowser(r)
+	fmt.Println(b.Post("/pay").Body)
+	b.Get("/bad")
+	// Output:
+	// 10m0s
+	// ginsession: a value cannot be stored: a lifetime of 10ns; use a time.Duration of 10ms or more, such as 12*time.Hour
+}
+
 func ExampleFromContext() {
 	r := exampleEngine(ginsession.WithRequestContext())
 	visits := func(w http.ResponseWriter, req *http.Request) { // knows nothing of Gin

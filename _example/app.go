@@ -27,7 +27,7 @@ type config struct {
 // sessions makes the session middleware. It is the one place that knows where
 // sessions are kept; no handler does.
 func sessions(cfg config, l *logouts) (gin.HandlerFunc, error) {
-	opts := []ginsession.Option{ginsession.WithErrorHandler(sessionFailed), ginsession.WithValidator(l.valid)}
+	opts := []ginsession.Option{ginsession.WithErrorHandler(sessionFailed), ginsession.WithValidator(l.valid), ginsession.WithLifetime(halfDay)}
 	if cfg.memcached != "" {
 		opts = append(opts, ginsession.WithMemcached(cfg.memcached))
 	}

@@ -75,8 +75,8 @@ func testBrowserRemember(t *testing.T, b *browser) {
 	u.shows(".lead", "remembers you")
 	c := u.cookie()
 	days := time.Until(time.Unix(int64(c.Expires), 0)).Hours() / 24
-	if c.Session || math.Abs(days-31) > 0.1 {
-		t.Errorf("got a cookie for %.1f days (session: %v), want 31", days, c.Session)
+	if c.Session || math.Abs(days-30) > 0.1 {
+		t.Errorf("got a cookie for %.1f days (session: %v), want 30", days, c.Session)
 	}
 }
 

@@ -22,28 +22,28 @@ const (
 func addInspect(r gin.IRouter) { r.GET("/session", inspect) }
 
 // functions are those of the templates.
-var functions = template.FuncMap{"amount": amount, "price": price}
+var functions = template.FuncMap{"amount": amount, "price": price, "spell": spell}
 
-// entry is a key of the session with its value, spelled as JSON.
-type entry struct{ Key, Value string }
-
+// inspect shows what is in the session, and takes nothing out: the messages that
+// the layout shows are kept for the next page.
 func inspect(c *gin.Context) {
 	s := ginsession.From(c)
-	var entries []entry
-	for _, key := range s.Keys() {
-		value, err := json.Marshal(s.Get(key))
-		if err != nil {
-			value = []byte("not to be shown")
-		}
-		entries = append(entries, entry{key, string(value)})
-	}
 	show(c, "session.html", gin.H{
-		"entries":  entries,
 		"rejected": rejection(s.Rejected()),
 		"age":      time.Since(s.CreatedAt()).Round(time.Second),
 		"bytes":    cookieSize(c.Request),
 		"most":     maxCookie,
 	})
+	s.KeepFlashes()
+}
+
+// spell encodes a value as JSON.
+func spell(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "not to be shown"
+	}
+	return string(text)
 }
 
 // rejection says in plain words why the cookie that came was not accepted.

@@ -2,11 +2,18 @@ package main
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+)
+
+// How long users stay logged in: those who ask to be remembered, and the others.
+const (
+	month   = 30 * 24 * time.Hour
+	halfDay = 12 * time.Hour
 )
 
 const (
@@ -36,7 +43,12 @@ func login(c *gin.Context) {
 	s := ginsession.From(c)
 	s.Renew() // at every change of privilege
 	s.Set("name", name)
-	s.SetPermanent(c.PostForm("remember") != "")
+	if c.PostForm("remember") != "" {
+		s.Remember(month)
+	} else { // who is logged in may log in anew
+		s.SetPermanent(false)
+		s.SetLifetime(halfDay)
+	}
 	s.AddFlash("Welcome back, "+name, "success")
 	redirect(c, "/")
 }

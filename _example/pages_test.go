@@ -35,7 +35,8 @@ func TestLogin_remember(t *testing.T) {
 	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for _, row := range []struct{ remember, attribute string }{
 		{"", "SameSite=Lax"},
-		{"yes", "Max-Age=2678400"}, // 31 days
+		{"yes", "Max-Age=2592000"}, // 30 days
+		{"", "SameSite=Lax"},
 	} {
 		a := v.post("/login", "name", "Ada", "password", "abc", "remember", row.remember)
 		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/" {
@@ -213,6 +214,16 @@ func TestInspect(t *testing.T) {
 	a.shows(t, "<code>name</code>", "<code>&#34;Ada&#34;</code>", "<code>wage</code>", "<code>12.5</code>",
 		"<dd>yes</dd>", strconv.Itoa(size)+" of 4096 bytes", " ago</dd>")
 	a.hides(t, "not one of ours", "_flashes")
+}
+
+func TestInspect_keepsMessages(t *testing.T) {
+	v := newVisitor(t)
+	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	v.post("/login", "name", "Ada", "password", "abc")
+	v.get("/session").shows(t, "Welcome back, Ada")
+	v.get("/session").shows(t, "Welcome back, Ada")
+	v.get("/todo").shows(t, "Welcome back, Ada")
+	v.get("/session").hides(t, "Welcome back, Ada")
 }
 
 func TestInspect_rejected(t *testing.T) {

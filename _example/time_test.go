@@ -17,8 +17,8 @@ func TestLogin_startsNewLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &direct{app: testApp(t)}
 		d.get("/")
-		time.Sleep(24 * time.Hour)
-		d.get("/session").shows(t, "<dd>24h0m0s ago")
+		time.Sleep(time.Hour)
+		d.get("/session").shows(t, "<dd>1h0m0s ago")
 		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}})
 		d.get("/session").shows(t, "<dd>0s ago")
 	})
@@ -28,12 +28,30 @@ func TestInspect_expired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &direct{app: testApp(t)}
 		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}})
-		time.Sleep(31*24*time.Hour - time.Minute)
+		time.Sleep(halfDay - time.Minute)
 		d.get("/session").shows(t, "<span>Ada</span>")
 		time.Sleep(time.Minute)
 		a := d.get("/session")
 		a.shows(t, "Your session has expired.", "It is empty")
 		a.hides(t, "Ada")
+	})
+}
+
+// TestLogin_lifetime wants those remembered for a month who ask for it, until
+// they log in again and do not.
+func TestLogin_lifetime(t *testing.T) {
+	logIn := func(d *direct, remember string) {
+		d.post("/login", url.Values{"name": {"Ada"}, "password": {"abc"}, "remember": {remember}})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := &direct{app: testApp(t)}
+		logIn(d, "yes")
+		time.Sleep(month - time.Minute)
+		d.get("/").shows(t, "Hello, Ada", "remembers you")
+		logIn(d, "")
+		d.get("/").shows(t, "Hello, Ada", "forgets you")
+		time.Sleep(halfDay)
+		d.get("/").shows(t, "Hello, stranger")
 	})
 }
 

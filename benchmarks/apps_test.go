@@ -24,7 +24,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ginsession/ginsession"
-	"github.com/ginsession/ginsession/internal/memstore"
+	"github.com/ginsession/ginsession/memstore"
 	"github.com/ginsession/ginsession/redisstore"
 )
 
@@ -229,7 +229,6 @@ type variant struct {
 	open       func(addr string) app // with the address of the storage's server, if it has one
 }
 
-// The store of the last one is the simplest: what is left is ginsession's cost.
 var variants = []variant{
 	{"ginsession", "cookie", func(string) app { return newOurs() }},
 	{"gin-contrib", "cookie", func(string) app { return newContrib(cookie.NewStore(signing, encryption)) }},
@@ -247,12 +246,13 @@ var variants = []variant{
 	}},
 	{"scs", "memory", func(string) app { return newSCS() }},
 	{"Fiber", "memory", func(string) app { return newFiber() }},
-	{"ginsession", "map", func(string) app { lastMap = memstore.New(); return newOurs(ginsession.WithStore(lastMap)) }},
+	{"ginsession", "memory", func(string) app {
+		return newOurs(ginsession.WithStore(memstore.New(memstore.WithLimit(2 << 30)))) // for BenchmarkSize
+	}},
 }
 
 // bare is gin alone. It has "/untouched" and no other route.
 var bare = variant{"gin", "none", func(string) app { return httpApp(newEngine()) }}
-var lastMap *memstore.Store // of the variant that was opened last
 
 // choose returns variants in another order each time: those of a library, or of
 // all, with one of these storages, or with all.

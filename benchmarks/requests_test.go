@@ -121,7 +121,7 @@ func BenchmarkRequest(b *testing.B) {
 // BenchmarkParallel sends requests from as many goroutines as there are cores,
 // to one session or to a session for each. It measures the time that passes.
 func BenchmarkParallel(b *testing.B) {
-	for _, v := range choose("ginsession", "cookie", "map", "Memcached") {
+	for _, v := range choose("ginsession", "cookie", "memory", "Memcached") {
 		for _, do := range requests[1:3] { // read, write
 			for _, sessions := range []string{"one", "many"} {
 				b.Run(fmt.Sprintf("%s/sessions=%s/do=%s", v, sessions, do), func(b *testing.B) {

@@ -32,7 +32,10 @@ func BenchmarkSize(b *testing.B) {
 			switch v.store {
 			default:
 				return
-			case "map":
+			case "memory":
+				if v.lib != "ginsession" {
+					return
+				}
 				sessions = 1_000_000
 			case "Redis", "Memcached":
 				used = func() int { return s.memory(v.store) }
@@ -121,14 +124,14 @@ func collected() (gc, busy float64) {
 // BenchmarkKeys loads the standard session with so many more keys, each with a
 // text of 20 bytes.
 func BenchmarkKeys(b *testing.B) {
-	for _, v := range choose("ginsession", "map", "Memcached") {
+	for _, v := range choose("ginsession", "memory", "Memcached") {
 		for _, n := range []int{1, 10, 100, 1000} {
 			for _, do := range requests[1:3] { // read, write
 				b.Run(fmt.Sprintf("store=%s/keys=%d/do=%s", v.store, n, do), func(b *testing.B) {
-					a, _ := v.start(b, false)
+					a, s := v.start(b, true)
 					loop(b, prepare(a, do, follow(a, "", fmt.Sprintf("/keys/%d", n), "/fill")))
-					if v.store == "map" {
-						b.ReportMetric(float64(lastMap.Sizes()[0]), "record-B")
+					if s != nil {
+						b.ReportMetric(float64(s.recordSize(v.store)), "record-B")
 					}
 				})
 			}

@@ -51,6 +51,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gin-contrib/sessions"
 	"github.com/gin-gonic/gin"
@@ -74,13 +75,16 @@ import (
 // A request panics if one of the sessions is missing. The session is not read
 // before a handler uses it. It may be used by several goroutines at once.
 //
-// Options, which takes effect with the next Save or at the end of the handlers,
-// does what it can: a negative MaxAge calls [ginsession.Session.Destroy], a
-// positive one [ginsession.Session.SetPermanent] with true, and 0 with false. How
-// long a permanent session lasts is up to [ginsession.WithLifetime]. Path,
-// Domain, Secure, HttpOnly and SameSite cannot differ from session to session:
-// in Gin's debug mode the first use of another Path, Domain or SameSite than the
-// default is logged.
+// Options takes effect with the next Save or at the end of the handlers. A
+// positive MaxAge calls [ginsession.Session.Remember], so that the session ends as
+// many seconds later, in the browser and here: it has no idle timeout, and
+// outlives [ginsession.WithLifetime]. Unlike with gin-contrib/sessions, it ends
+// then also if a later Save has no such Options. A negative MaxAge calls
+// [ginsession.Session.Destroy], and 0 [ginsession.Session.SetPermanent] with false.
+// With [ginsession.WithFlaskCookie] a positive MaxAge is [ginsession.ErrValue].
+// Path, Domain, Secure, HttpOnly and SameSite cannot differ from session to
+// session: in Gin's debug mode the first use of another Path, Domain or SameSite
+// than the default is logged.
 //
 // A value that cannot be stored (nil, a type that is not registered with
 // encoding/gob, a channel, a cycle) makes Save return an error that wraps
@@ -262,8 +266,17 @@ func (b *session) apply() {
 	case o.MaxAge == 0:
 		b.s.SetPermanent(false)
 	default:
-		b.s.SetPermanent(true)
+		b.s.Remember(lifetime(b.s, o.MaxAge))
 	}
+}
+
+const century = 100 * 365 * 24 * 60 * 60 // in seconds
+
+// lifetime returns the lifetime, which begins with the session, of one that is to
+// end in maxAge seconds.
+func lifetime(s *ginsession.Session, maxAge int) time.Duration {
+	age := max(0, time.Since(s.CreatedAt())).Truncate(time.Second)
+	return age + time.Duration(min(int64(maxAge), century))*time.Second
 }
 
 // refuse keeps the session from being saved.

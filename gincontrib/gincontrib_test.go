@@ -6,11 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-contrib/sessions"
@@ -263,6 +265,68 @@ func TestSession_Options(t *testing.T) {
 			t.Errorf("after the end: got %v, want nil", got)
 		}
 	})
+}
+
+// TestSession_Options_lifetime wants a session ended as many seconds as MaxAge
+// says after the last Save with Options, whatever the app's own limits are.
+func TestSession_Options_lifetime(t *testing.T) {
+	const hour = 3600
+	lasting := func(seconds int) func(sessions.Session) {
+		return func(s sessions.Session) { s.Set("n", seconds); s.Options(sessions.Options{MaxAge: seconds}) }
+	}
+	begin := func(s sessions.Session) { s.Set("n", 1) }
+	again := func(s sessions.Session) { s.Options(sessions.Options{MaxAge: hour}) }
+	plain := func(s sessions.Session) { s.Set("n", 2) }
+	short := []ginsession.Option{ginsession.WithLifetime(time.Hour), ginsession.WithIdleTimeout(10 * time.Minute)}
+	rows := []struct {
+		name  string
+		opts  []ginsession.Option
+		steps []func(sessions.Session) // 9 minutes apart
+		after time.Duration            // the last one
+		want  error
+	}{
+		{"within", nil, []func(sessions.Session){lasting(hour)}, 59 * time.Minute, nil},
+		{"over", nil, []func(sessions.Session){lasting(hour)}, 61 * time.Minute, ginsession.ErrExpired},
+		{"longer than the app's", short, []func(sessions.Session){lasting(30 * 24 * hour)}, 29 * 24 * time.Hour, nil},
+		{"shorter than the app's", nil, []func(sessions.Session){lasting(60)}, 2 * time.Minute, ginsession.ErrExpired},
+		{"of a session that is not new", nil, []func(sessions.Session){begin, begin, lasting(hour)}, 59 * time.Minute, nil},
+		{"and over", nil, []func(sessions.Session){begin, begin, lasting(hour)}, 61 * time.Minute, ginsession.ErrExpired},
+		{"again", nil, []func(sessions.Session){lasting(hour), again, again}, 59 * time.Minute, nil},
+		{"not again", nil, []func(sessions.Session){lasting(hour), plain, plain}, 59 * time.Minute, ginsession.ErrExpired},
+		{"for ever", nil, []func(sessions.Session){lasting(math.MaxInt)}, 10 * 365 * 24 * time.Hour, nil},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := bridged(t, row.opts...)
+				for i, step := range row.steps {
+					time.Sleep(time.Duration(min(i, 1)) * 9 * time.Minute)
+					s.theirs(step)
+				}
+				time.Sleep(row.after)
+				s.ours(func(session *ginsession.Session) {
+					if got := session.Rejected(); !errors.Is(got, row.want) || session.Has("n") != (row.want == nil) {
+						t.Errorf("got %v and the keys %v, want %v", got, session.Keys(), row.want)
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestSession_Options_flask(t *testing.T) {
+	s := bridged(t, ginsession.WithFlaskCookie())
+	resp := s.request(func(c *gin.Context) {
+		session := sessions.Default(c)
+		session.Set("a", 1)
+		session.Options(sessions.Options{MaxAge: 3600})
+		if err := session.Save(); !errors.Is(err, ginsession.ErrValue) || !strings.Contains(err.Error(), "WithLifetime") {
+			t.Errorf("got %v, want an ErrValue that names the option", err)
+		}
+	})
+	if len(resp.Cookies()) != 0 {
+		t.Errorf("got the cookies %v, want none", resp.Cookies())
+	}
 }
 
 // TestSession_Options_save wants the session ended when Save returns.

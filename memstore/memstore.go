@@ -66,7 +66,7 @@ type entry struct {
 	id      string
 	data    []byte
 	expires time.Time
-	version uint64
+	version any           // a uint64
 	place   *list.Element // in Store.recent
 	index   int           // in Store.expiry
 }
@@ -139,7 +139,7 @@ func (s *Store) Save(ctx context.Context, id string, r ginsession.Record) error 
 	switch {
 	case old == nil && r.Version != nil:
 		return ginsession.ErrNotFound
-	case old != nil && r.Version != any(old.version):
+	case old != nil && r.Version != old.version:
 		return ginsession.ErrConflict
 	}
 	if old == nil {

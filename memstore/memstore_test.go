@@ -228,6 +228,17 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
+// A load allocates its copy of the data, and nothing for the version.
+func TestStore_allocations(t *testing.T) {
+	s := memstore.New()
+	for i := range 300 { // as an interface value, a small number allocates nothing
+		save(t, s, fmt.Sprint(i), record(500, time.Hour))
+	}
+	if got := testing.AllocsPerRun(1000, func() { has(s, "299") }); got != 1 {
+		t.Errorf("got %v allocations, want 1", got)
+	}
+}
+
 func TestNew_mistakes(t *testing.T) {
 	rows := []struct {
 		opts []memstore.Option

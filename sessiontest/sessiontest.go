@@ -14,6 +14,9 @@
 //	s := sessiontest.Read(t, middleware, w.Result().Cookies()...)
 //	if s.GetInt("items") != 1 { … }
 //
+// A test without an engine, which calls a handler with a [gin.Context] of its
+// own, does that through [Handle].
+//
 // The middleware is the one that [ginsession.New] gives: build it once, and
 // hand it to the app and to these functions. With gin.SetMode(gin.TestMode), or
 // GIN_MODE=test in the environment, gin prints none of its debug lines.
@@ -24,10 +27,12 @@
 package sessiontest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -91,14 +96,68 @@ func Read(tb testing.TB, middleware gin.HandlerFunc, cookies ...*http.Cookie) *g
 	return session
 }
 
+// Handle calls a handler with a context of the test's own, such as that of
+// [gin.CreateTestContext], as an engine would call it behind the middleware: the
+// handler finds the session that the cookies of c.Request stand for, the session
+// is saved when the handler returns, and the response, status and Set-Cookie
+// lines included, goes to c.Writer. If the session cannot be saved, that is the
+// error page.
+//
+//	w := httptest.NewRecorder()
+//	c, _ := gin.CreateTestContext(w)
+//	c.Request = httptest.NewRequest("POST", "/cart", body)
+//	c.Request.AddCookie(sessiontest.New(t, middleware, fill))
+//	sessiontest.Handle(t, c, middleware, addToCart) // in place of addToCart(c)
+//
+// Params and keys of c are the test's, c.Errors has the session's errors
+// too, and c.Next does nothing. Afterwards the session can be read from c, and
+// [Read] returns what was saved. A context without a request gets one: GET /.
+// If the handler needs two sessions, the handler of one Handle calls another.
+func Handle(tb testing.TB, c *gin.Context, middleware, handler gin.HandlerFunc) {
+	tb.Helper()
+	if c.Request == nil {
+		c.Request = httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
+	}
+	writer, request, found := c.Writer, c.Request, false
+	defer func() { c.Writer, c.Request = writer, request }()
+	engine := gin.New()
+	engine.Use(func(inner *gin.Context) {
+		defer func() { c.Errors = append(c.Errors, inner.Errors...) }()
+		inner.Next()
+	}, middleware)
+	routed := request.WithContext(request.Context())
+	routed.Method, routed.URL = cmp.Or(request.Method, http.MethodGet), &url.URL{Path: path}
+	engine.Handle(routed.Method, path, func(inner *gin.Context) {
+		for key, value := range inner.Keys {
+			_, isSession := value.(*ginsession.Session)
+			found = found || isSession
+			c.Set(key, value)
+		}
+		if found {
+			c.Writer, c.Request = inner.Writer, request.WithContext(inner.Request.Context())
+			handler(c)
+		}
+	})
+	engine.ServeHTTP(writer, routed)
+	if !found {
+		tb.Fatalf("sessiontest: %v", errMiddleware)
+	}
+	writer.WriteHeaderNow() // an engine does that
+}
+
+// path is that of the requests of this package.
+const path = "/sessiontest"
+
+var errMiddleware = errors.New("the middleware is not one of ginsession.New")
+
 // request runs a handler behind the middleware. It fails when it is back from
 // gin: a failure shows the line of the test if helpers alone lie in between.
 func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, handle func(*ginsession.Session) error) *httptest.ResponseRecorder {
 	tb.Helper()
-	err := errors.New("the middleware is not one of ginsession.New")
+	err := errMiddleware
 	w, engine := httptest.NewRecorder(), gin.New()
 	engine.Use(middleware)
-	engine.GET("/sessiontest", func(c *gin.Context) {
+	engine.GET(path, func(c *gin.Context) {
 		for _, value := range c.Keys { // under whatever context key
 			if s, ok := value.(*ginsession.Session); ok {
 				err = handle(s)
@@ -106,7 +165,7 @@ func request(tb testing.TB, middleware gin.HandlerFunc, cookies []*http.Cookie, 
 			}
 		}
 	})
-	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/sessiontest", nil)
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
 	for _, k := range cookies {
 		if k != nil && k.MaxAge >= 0 {
 			req.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value}) //nolint:gosec // requests carry no attributes

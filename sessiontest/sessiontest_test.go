@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -97,6 +98,127 @@ func TestRead_save(t *testing.T) {
 	}
 }
 
+// bare returns what a test without an engine has.
+func bare(cookies ...*http.Cookie) (*gin.Context, *httptest.ResponseRecorder) {
+	w := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(w)
+	c.Request = httptest.NewRequest(http.MethodPost, "/cart?n=2", strings.NewReader("n=3"))
+	c.Request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, k := range cookies {
+		c.Request.AddCookie(k)
+	}
+	return c, w
+}
+
+// TestHandle wants the test's context in the handler, with the session, and the
+// response of an engine.
+func TestHandle(t *testing.T) {
+	for name, opts := range map[string][]ginsession.Option{
+		"cookie":          {},
+		"store":           {ginsession.WithStore(apptest.NewStore())},
+		"request context": {ginsession.WithRequestContext()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := apptest.Middleware(t, apptest.Secret, opts...)
+			c, w := bare(sessiontest.New(t, h, func(s *ginsession.Session) { s.Set("user", "Ada") }))
+			c.Params = gin.Params{{Key: "id", Value: "7"}}
+			c.Set("admin", true)
+			writer := c.Writer
+			sessiontest.Handle(t, c, h, func(got *gin.Context) {
+				s := ginsession.From(c)
+				if got != c || s.GetString("user") != "Ada" || c.Param("id") != "7" || !c.GetBool("admin") ||
+					c.Request.Method != http.MethodPost || c.Query("n") != "2" || c.PostForm("n") != "3" {
+					t.Errorf("got the user %q, %v and %v", s.GetString("user"), c.Request, c.Keys)
+				}
+				if _, ok := ginsession.FromContext(c.Request.Context()); ok != (name == "request context") {
+					t.Errorf("in the context of the request: %v", ok)
+				}
+				c.String(http.StatusCreated, "added")
+				s.Set("items", 1) // after the response, which is held back
+			})
+			if w.Code != http.StatusCreated || w.Body.String() != "added" || c.Writer != writer || len(c.Errors) > 0 {
+				t.Errorf("got %d %q, %v", w.Code, w.Body, c.Errors)
+			}
+			if got := ginsession.From(c).GetInt("items"); got != 1 {
+				t.Errorf("in the context afterwards: got %d items, want 1", got)
+			}
+			cookies := append(c.Request.Cookies(), w.Result().Cookies()...) // of a store, the first stays
+			if got := sessiontest.Read(t, h, cookies[len(cookies)-1]).Keys(); !slices.Equal(got, []string{"items", "user"}) {
+				t.Errorf("saved: got %q, want items and user", got)
+			}
+		})
+	}
+}
+
+// TestHandle_status wants a status without a body sent, as an engine does.
+func TestHandle_status(t *testing.T) {
+	h := apptest.Middleware(t, apptest.Secret)
+	c, w := bare()
+	sessiontest.Handle(t, c, h, func(c *gin.Context) {
+		ginsession.From(c).Set("a", 1)
+		c.Status(http.StatusNoContent)
+	})
+	if got := w.Result(); got.StatusCode != http.StatusNoContent || len(got.Cookies()) != 1 {
+		t.Errorf("got %d and the cookies %v, want 204 and one", got.StatusCode, got.Cookies())
+	}
+}
+
+func TestHandle_withoutRequest(t *testing.T) {
+	w := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(w)
+	sessiontest.Handle(t, c, apptest.Middleware(t, apptest.Secret), func(c *gin.Context) {
+		c.String(http.StatusOK, "%s %s %v", c.Request.Method, c.Request.URL, ginsession.From(c).IsNew())
+	})
+	if got := w.Body.String(); got != "GET / true" {
+		t.Errorf("got %q, want GET / and a new session", got)
+	}
+}
+
+// TestHandle_fails wants the error page of an engine, and the error in the
+// test's context.
+func TestHandle_fails(t *testing.T) {
+	c, w := bare()
+	sessiontest.Handle(t, c, apptest.Middleware(t, apptest.Secret), func(c *gin.Context) {
+		ginsession.From(c).Set("f", func() {})
+		c.String(http.StatusOK, "saved")
+	})
+	if w.Code != http.StatusInternalServerError || len(c.Errors) != 1 || !errors.Is(c.Errors[0].Err, ginsession.ErrValue) {
+		t.Errorf("got %d, %v, want 500 and an ErrValue", w.Code, c.Errors)
+	}
+}
+
+// TestHandle_panics leaves the panic to the test, and the context as it was.
+func TestHandle_panics(t *testing.T) {
+	c, w := bare()
+	writer, request := c.Writer, c.Request
+	defer func() {
+		if got := recover(); got != "broken" || c.Writer != writer || c.Request != request || len(w.Result().Cookies()) > 0 {
+			t.Errorf("got the panic %v and the cookies %v", got, w.Result().Cookies())
+		}
+	}()
+	sessiontest.Handle(t, c, apptest.Middleware(t, apptest.Secret), func(c *gin.Context) {
+		ginsession.From(c).Set("a", 1)
+		panic("broken")
+	})
+}
+
+func TestHandle_twoSessions(t *testing.T) {
+	shop := apptest.Middleware(t, apptest.Secret)
+	prefs := apptest.Middleware(t, apptest.Secret, ginsession.WithName("prefs"), ginsession.WithContextKey("prefs"))
+	c, w := bare()
+	sessiontest.Handle(t, c, shop, func(c *gin.Context) {
+		sessiontest.Handle(t, c, prefs, func(c *gin.Context) {
+			ginsession.FromKey(c, "prefs").Set("b", 2)
+		})
+		ginsession.From(c).Set("a", 1) // the response is still held back
+	})
+	cookies := w.Result().Cookies()
+	a, b := sessiontest.Read(t, shop, cookies...).GetInt("a"), sessiontest.Read(t, prefs, cookies...).GetInt("b")
+	if a != 1 || b != 2 {
+		t.Errorf("got %d and %d, want 1 and 2", a, b)
+	}
+}
+
 // mistakes are what ends a test.
 func mistakes(t *testing.T) map[string]func(*testing.T) {
 	t.Helper()
@@ -113,6 +235,10 @@ func mistakes(t *testing.T) map[string]func(*testing.T) {
 		"change":  func(t *testing.T) { sessiontest.Change(t, h, cookie, full) },
 		"read":    func(t *testing.T) { sessiontest.Read(t, h, cookie) },
 		"not one": func(t *testing.T) { sessiontest.Read(t, func(*gin.Context) {}, cookie) },
+		"handle": func(t *testing.T) {
+			c, _ := bare()
+			sessiontest.Handle(t, c, func(*gin.Context) {}, func(*gin.Context) { panic("it is called") })
+		},
 		"of a store": func(t *testing.T) {
 			sessiontest.New(t, apptest.Middleware(t, apptest.Secret, ginsession.WithStore(down)), full)
 		},
@@ -159,4 +285,24 @@ func Example() {
 
 	fmt.Println(w.Code, sessiontest.Read(t, session, w.Result().Cookies()...).GetInt("items"))
 	// Output: 200 1
+}
+
+// A test that calls a handler without an engine.
+func ExampleHandle() {
+	session := ginsession.Must(ginsession.New(apptest.Secret))
+	addToCart := func(c *gin.Context) {
+		s := ginsession.From(c)
+		ginsession.Update(s, "items", func(n int) int { return n + 1 })
+		c.String(http.StatusOK, "%s has %d", s.GetString("name"), s.GetInt("items"))
+	}
+
+	var t testing.TB = new(testing.T) // the test's
+	w := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(w)
+	c.Request = httptest.NewRequest(http.MethodPost, "/cart", nil)
+	c.Request.AddCookie(sessiontest.New(t, session, func(s *ginsession.Session) { s.Set("name", "Ada") }))
+	sessiontest.Handle(t, c, session, addToCart)
+
+	fmt.Println(w.Body, sessiontest.Read(t, session, w.Result().Cookies()...).GetInt("items"))
+	// Output: Ada has 1 1
 }

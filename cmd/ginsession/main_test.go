@@ -17,7 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
-	"github.com/ginsession/ginsession/internal/memstore"
+	"github.com/ginsession/ginsession/memstore"
 	"github.com/ginsession/ginsession/sessiontest"
 )
 

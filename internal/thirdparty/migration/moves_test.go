@@ -11,7 +11,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gin-contrib/sessions"
 	"github.com/gin-contrib/sessions/memstore"
@@ -19,6 +22,7 @@ import (
 
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/memcachedtest"
+	ourstore "github.com/ginsession/ginsession/memstore"
 	"github.com/ginsession/ginsession/sessiontest"
 )
 
@@ -69,6 +73,42 @@ func TestMove_neverSavedBefore(t *testing.T) {
 	u = newUser(app{"/set": ourSet("draft", "x")}.behind(our(t)))
 	u.get("/set")
 	want(t, ours+": cookies", len(u.cookies), 1)
+}
+
+func TestMove_logoutByDelete(t *testing.T) {
+	login := func(c *gin.Context) { ginsession.From(c).Set("cart", "tea"); ginsession.From(c).Set("user", "ada") }
+	deleteKey := func(c *gin.Context) { ginsession.From(c).Delete("user") }
+	tests := []struct {
+		name   string
+		store  bool
+		logout gin.HandlerFunc
+		copied string // what a copy of the cookie from before sees, an hour later
+		kept   string // what the browser sees
+	}{
+		{"Delete", false, deleteKey, "cart user", "cart"},
+		{"Delete, on a server store", true, deleteKey, "cart", "cart"},
+		{"Delete and Renew", true, func(c *gin.Context) { deleteKey(c); ginsession.From(c).Renew() }, "", "cart"},
+		{"Destroy", true, func(c *gin.Context) { ginsession.From(c).Destroy() }, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var opts []ginsession.Option
+				if tt.store {
+					opts = append(opts, ginsession.WithStore(ourstore.New()))
+				}
+				u := newUser(app{"/login": login, "/logout": tt.logout, "/": func(c *gin.Context) {
+					c.String(http.StatusOK, "%s", strings.Join(ginsession.From(c).Keys(), " "))
+				}}.behind(our(t, opts...)))
+				u.get("/login")
+				copied := maps.Clone(u.cookies)
+				u.get("/logout")
+				time.Sleep(time.Hour)
+				want(t, "copy", text(u.send("/", copied)), tt.copied)
+				want(t, "browser", u.body("/"), tt.kept)
+			})
+		})
+	}
 }
 
 func TestMove_copiedCookie(t *testing.T) {
@@ -260,11 +300,10 @@ func TestMove_middlewareByHand(t *testing.T) {
 		t.Errorf("one after the other: got %v, want ErrLate", err)
 	}
 
-	engine := gin.New()
-	engine.Use(middleware)
-	engine.GET("/", func(c *gin.Context) { c.String(http.StatusOK, ginsession.From(c).GetString("name")) })
-	req, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
-	req.AddCookie(sessiontest.New(t, middleware, func(s *ginsession.Session) { s.Set("name", "Ada") }))
-	engine.ServeHTTP(w, req)
-	want(t, "through the engine", w.Body.String(), "Ada")
+	w := httptest.NewRecorder()
+	c, _ = gin.CreateTestContext(w)
+	c.Request = httptest.NewRequest(http.MethodGet, "/", nil)
+	c.Request.AddCookie(sessiontest.New(t, middleware, func(s *ginsession.Session) { s.Set("name", "Ada") }))
+	sessiontest.Handle(t, c, middleware, func(c *gin.Context) { c.String(http.StatusOK, ginsession.From(c).GetString("name")) })
+	want(t, "by sessiontest", w.Body.String(), "Ada")
 }

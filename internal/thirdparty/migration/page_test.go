@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 type Line struct{}
-func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, secret string, newKey, oldKey, authKey, encKey []byte) {
+func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, secret string, newKey, oldKey, authKey, encKey []byte, overTLS bool) {
 `)
 	found := 0
 	for _, code := range docstest.Cells(string(text), true) {
@@ -62,6 +63,22 @@ func _(r *gin.Engine, c *gin.Context, s sessions.Session, store sessions.Store, 
 		t.Errorf("only %d pieces of Go found", found)
 	}
 	build(t, b.String()+"}\n")
+}
+
+// TestPage_versions wants the versions that go.mod raises an app to.
+func TestPage_versions(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/MIGRATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := regexp.MustCompile(`(?s)\ngo (1\.\d+).*gin-gonic/gin v(1\.\d+)`).FindSubmatch(mod)
+	if want := fmt.Sprintf("It raises Go to %s and gin to %s ", versions[1], versions[2]); !strings.Contains(string(page), want) {
+		t.Errorf("the page does not say: %s", want)
+	}
 }
 
 // TestPage_moves wants a test for each line of the page that needs a second look,
