@@ -55,7 +55,10 @@ func newMemory(bytes int) *memory {
 	if bytes == 0 {
 		return nil
 	}
-	n := max(1, min(maxShards, bytes/minShard))
+	n := 1 // a power of two
+	for n < maxShards && 2*n*minShard <= bytes {
+		n *= 2
+	}
 	return &memory{shards: make([]shard, n), limit: bytes / n / 2}
 }
 
@@ -125,7 +128,7 @@ func (m *memory) end(id, number uint64, now time.Time) (successor uint64) {
 
 // lock locks the shard of a session.
 func (m *memory) lock(id uint64, now time.Time) *shard {
-	s := &m.shards[id%uint64(len(m.shards))]
+	s := &m.shards[id&uint64(len(m.shards)-1)]
 	s.mu.Lock()
 	if age := now.Sub(s.since); age >= generation {
 		s.rotate(now)
