@@ -12,13 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 	"github.com/ginsession/ginsession/storetest"
 )
 
 // shortLoad is for outages that are over when the servers say so.
-var shortLoad = storetest.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
+var shortLoad = storesuite.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
 
 func TestOutages_forgetful(t *testing.T) {
 	t.Parallel()
@@ -32,15 +33,15 @@ func TestOutages_persistent(t *testing.T) {
 
 // outages are those of one server. One that persists forgets nothing when its
 // process dies.
-func outages(t *testing.T, load storetest.Load, args ...string) {
+func outages(t *testing.T, load storesuite.Load, args ...string) {
 	t.Helper()
 	server := redistest.Start(t, args...)
 	forgets := args == nil
-	storetest.RunOutages(t, open(t, server.Addr), load,
-		storetest.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: forgets},
-		storetest.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: forgets},
+	storesuite.RunOutages(t, open(t, server.Addr), load,
+		storesuite.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: forgets},
+		storesuite.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: forgets},
 	)
 }
 
@@ -50,7 +51,7 @@ func TestCluster(t *testing.T) {
 	store := clusterStore(t, c)
 	t.Run("contract", func(t *testing.T) { storetest.Run(t, store) })
 	t.Run("sessions", func(t *testing.T) {
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
+		storesuite.RunSessions(t, store, storesuite.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
 	})
 	t.Run("plain client", func(t *testing.T) { plainClient(t, c) })
 	t.Run("moved slot", func(t *testing.T) { movedSlot(t, c, store) })
@@ -112,29 +113,29 @@ func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 }
 
 // clusterFailover makes outages happen to a Cluster, in the middle of a load.
-func clusterFailover(t *testing.T, c *redistest.Cluster, load storetest.Load, outages ...storetest.Outage) {
+func clusterFailover(t *testing.T, c *redistest.Cluster, load storesuite.Load, outages ...storesuite.Outage) {
 	store := clusterStore(t, c)
 	check := settle(t, store)
 	c.AwaitReplicated()
-	storetest.RunOutages(t, store, load, outages...)
+	storesuite.RunOutages(t, store, load, outages...)
 	check()
 }
 
 // masterKilled kills a master for good, until it is asked to return.
-func masterKilled(c *redistest.Cluster) (killed, returns storetest.Outage) {
+func masterKilled(c *redistest.Cluster) (killed, returns storesuite.Outage) {
 	var victim *redistest.Server
-	killed = storetest.Outage{
+	killed = storesuite.Outage{
 		Name: "master killed", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Kill() }, End: c.AwaitFailover,
 	}
-	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: func() { c.AwaitOK(); c.AwaitReplicated() }}
+	returns = storesuite.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: func() { c.AwaitOK(); c.AwaitReplicated() }}
 	return killed, returns
 }
 
 // masterStalls stops a master until another has taken its place.
-func masterStalls(c *redistest.Cluster) storetest.Outage {
+func masterStalls(c *redistest.Cluster) storesuite.Outage {
 	var victim *redistest.Server
-	return storetest.Outage{
+	return storesuite.Outage{
 		Name: "master stalls", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Pause() },
 		End:   func() { c.AwaitFailover(); victim.Resume(); c.AwaitFailover(); c.AwaitReplicated() },
@@ -160,21 +161,21 @@ func sentinelStore(t *testing.T, s *redistest.Sentinels) *redisstore.Store {
 	}))
 }
 
-func sentinelFailover(t *testing.T, s *redistest.Sentinels, load storetest.Load, outages ...storetest.Outage) {
+func sentinelFailover(t *testing.T, s *redistest.Sentinels, load storesuite.Load, outages ...storesuite.Outage) {
 	store := sentinelStore(t, s)
 	check := settle(t, store)
 	s.Master().AwaitReplicated()
-	storetest.RunOutages(t, store, load, outages...)
+	storesuite.RunOutages(t, store, load, outages...)
 	check()
 }
 
-func sentinelMasterKilled(s *redistest.Sentinels) (killed, returns storetest.Outage) {
+func sentinelMasterKilled(s *redistest.Sentinels) (killed, returns storesuite.Outage) {
 	var victim *redistest.Server
-	killed = storetest.Outage{
+	killed = storesuite.Outage{
 		Name: "master killed", Rewinds: true,
 		Begin: func() { victim = s.Master(); victim.Kill() }, End: s.AwaitMaster,
 	}
-	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: s.AwaitReplicas}
+	returns = storesuite.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: s.AwaitReplicas}
 	return killed, returns
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 	"github.com/ginsession/ginsession/storetest"
@@ -126,7 +127,7 @@ func acl(rules ...any) []any {
 
 func TestStore_sessions(t *testing.T) {
 	t.Parallel()
-	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Short)
+	storesuite.RunSessions(t, open(t, redistest.Start(t).Addr), storesuite.Short)
 }
 
 // One round trip for each load, save and delete, once the script is known. A

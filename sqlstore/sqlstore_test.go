@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
 	"github.com/ginsession/ginsession/storetest"
@@ -126,7 +127,7 @@ func wantOneWinner(t *testing.T, store ginsession.Store, id string, version any)
 func TestStore_sessions(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		store, _ := d.newStore(t, d.open(t), patient)
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 60, Races: 60})
+		storesuite.RunSessions(t, store, storesuite.Sizes{Increments: 200, Sets: 100, Flashes: 60, Races: 60})
 	})
 }
 

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/seal"
 )
 
@@ -244,10 +244,7 @@ func TestNew_fips(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestNew_fips$", "-test.v")
-	cmd.Env = append(os.Environ(), only)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestNew_fips")) {
+	if out, err := apptest.Rerun(t, "TestNew_fips", only); err != nil || !strings.Contains(out, "--- PASS: TestNew_fips") {
 		t.Errorf("in FIPS 140-only mode: %v\n%s", err, out)
 	}
 }
