@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
@@ -104,14 +105,14 @@ func TestOpen_close(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})
 	yours := over(t, client)
 	for _, store := range []*redisstore.Store{own, yours} {
-		mustSave(t, store, "id"+redistest.FreeAddr(t), stored("one", nil))
+		storesuite.MustSave(t, store, "id"+redistest.FreeAddr(t), storesuite.Stored("one", nil))
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	wantErr(t, loadErr(t, own), ginsession.ErrUnavailable)
-	wantErr(t, loadErr(t, own), redis.ErrClosed)
-	wantErr(t, loadErr(t, yours), ginsession.ErrNotFound) // the client goes on
+	storesuite.WantErr(t, storesuite.LoadErr(own), ginsession.ErrUnavailable)
+	storesuite.WantErr(t, storesuite.LoadErr(own), redis.ErrClosed)
+	storesuite.WantErr(t, storesuite.LoadErr(yours), ginsession.ErrNotFound) // the client goes on
 }
 
 func TestMust(t *testing.T) {

@@ -70,7 +70,7 @@ func clusterStore(t *testing.T, c *redistest.Cluster) *redisstore.Store {
 func plainClient(t *testing.T, c *redistest.Cluster) {
 	store := impatient(t, c.Nodes[0].Addr)
 	for i := range 100 {
-		if err := store.Save(t.Context(), fmt.Sprint("plain", i), stored("one", nil)); err != nil {
+		if err := store.Save(t.Context(), fmt.Sprint("plain", i), storesuite.Stored("one", nil)); err != nil {
 			wantRefused(t, err, "MOVED", "redis.NewClusterClient")
 			return
 		}
@@ -81,7 +81,7 @@ func plainClient(t *testing.T, c *redistest.Cluster) {
 // While a slot moves, and after it has, its sessions are found.
 func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 	const id = "of the slot"
-	mustSave(t, store, id, stored("one", nil))
+	storesuite.MustSave(t, store, id, storesuite.Stored("one", nil))
 	from := c.Master("session:" + id)
 	slot := from.Do("CLUSTER", "KEYSLOT", "session:"+id)
 	to := c.Nodes[0]
@@ -94,11 +94,11 @@ func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
 	change := func(want string) {
 		t.Helper()
-		r := mustLoad(t, store, id)
+		r := storesuite.MustLoad(t, store, id)
 		if string(r.Data) != want {
 			t.Errorf("got %q, want %q", r.Data, want)
 		}
-		mustSave(t, store, id, stored(want+" more", r.Version))
+		storesuite.MustSave(t, store, id, storesuite.Stored(want+" more", r.Version))
 	}
 	change("one")
 	keys := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 1000).([]any)
@@ -196,24 +196,24 @@ func TestFailover_replicaLags(t *testing.T) {
 		wire := redistest.StartWire(t, master.Addr)
 		_, port, _ := net.SplitHostPort(wire.Addr)
 		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
-		r := app(t, impatient(t, master.Addr))
+		r := storesuite.App(impatient(t, master.Addr))
 		var cookie string
 		master.Await("the replica is there", func(*redis.Client) bool { // else what is saved is not in what it is sent
 			return strings.Contains(master.Info("slave0"), "state=online")
 		})
 		master.Await("it knows of the replica, and takes a save", func(*redis.Client) (saved bool) {
-			_, _, cookie = get(r, "/set/x", "")
+			_, _, cookie = storesuite.Get(r, "/set/x", "")
 			return cookie != ""
 		})
 		master.AwaitReplicated()
 		wire.Cut()
 		master.Await("the replica is missed", func(*redis.Client) bool { return master.Info("connected_slaves") == "0" })
-		if status, _, _ := get(r, "/logout", cookie); status != row.logout {
+		if status, _, _ := storesuite.Get(r, "/logout", cookie); status != row.logout {
 			t.Errorf("%v: log-out: got status %d, want %d", row.args, status, row.logout)
 		}
 		master.Kill()
 		replica.Do("REPLICAOF", "NO", "ONE")
-		wantSession(t, app(t, open(t, replica.Addr)), cookie, row.afterFailover)
+		wantSession(t, storesuite.App(open(t, replica.Addr)), cookie, row.afterFailover)
 	}
 }
 
@@ -221,13 +221,13 @@ func TestFailover_replicaLags(t *testing.T) {
 // change.
 func settle(t *testing.T, store ginsession.Store) (check func()) {
 	t.Helper()
-	r := app(t, store)
+	r := storesuite.App(store)
 	const sessions = 200
 	var cookies, ended [sessions]string
 	for i := range sessions {
-		_, _, cookies[i] = get(r, fmt.Sprint("/set/value", i), "")
-		_, _, ended[i] = get(r, fmt.Sprint("/set/value", i), "")
-		if status, _, _ := get(r, "/logout", ended[i]); status != http.StatusOK {
+		_, _, cookies[i] = storesuite.Get(r, fmt.Sprint("/set/value", i), "")
+		_, _, ended[i] = storesuite.Get(r, fmt.Sprint("/set/value", i), "")
+		if status, _, _ := storesuite.Get(r, "/logout", ended[i]); status != http.StatusOK {
 			t.Fatalf("logging out: status %d", status)
 		}
 	}
@@ -242,7 +242,7 @@ func settle(t *testing.T, store ginsession.Store) (check func()) {
 
 func wantSession(t *testing.T, r *gin.Engine, cookie, want string) {
 	t.Helper()
-	if status, body, _ := get(r, "/get", cookie); status != http.StatusOK || body != want {
+	if status, body, _ := storesuite.Get(r, "/get", cookie); status != http.StatusOK || body != want {
 		t.Errorf("after the failover: got %d %q, want %q", status, body, want)
 	}
 }

@@ -48,8 +48,8 @@ func TestSoak_sentinelFailover(t *testing.T) {
 // redirections.
 func TestSoak_clusterCounting(t *testing.T) {
 	c := redistest.StartCluster(t)
-	r := app(t, clusterStore(t, c))
-	_, _, cookie := get(r, "/set/x", "")
+	r := storesuite.App(clusterStore(t, c))
+	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	key := c.Keys()[0]
 	var failover sync.Mutex // one after the other
 	wantCounted(t, r, cookie, 9000, func(i int) {

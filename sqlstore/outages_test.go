@@ -91,11 +91,11 @@ func TestSQLite_killed(t *testing.T) {
 	}
 	store := storeOf(t, openFile(t, path, ""), sqlstore.SQLite)
 	for i := 1; i <= last; i++ {
-		if got, want := string(mustLoad(t, store, fmt.Sprint("id", i)).Data), strings.Repeat(fmt.Sprint(i, " "), 100); got != want {
+		if got, want := string(storesuite.MustLoad(t, store, fmt.Sprint("id", i)).Data), strings.Repeat(fmt.Sprint(i, " "), 100); got != want {
 			t.Fatalf("record %d of %d: got %d bytes, want what was saved", i, last, len(got))
 		}
 	}
-	mustSave(t, store, "another", stored("one", nil))
+	storesuite.MustSave(t, store, "another", storesuite.Stored("one", nil))
 }
 
 func saveForever(t *testing.T, path string) {
@@ -104,7 +104,7 @@ func saveForever(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for i := 1; ; i++ {
-		mustSave(t, store, fmt.Sprint("id", i), stored(strings.Repeat(fmt.Sprint(i, " "), 100), nil))
+		storesuite.MustSave(t, store, fmt.Sprint("id", i), storesuite.Stored(strings.Repeat(fmt.Sprint(i, " "), 100), nil))
 		fmt.Println("saved", i)
 	}
 }
