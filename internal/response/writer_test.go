@@ -362,22 +362,6 @@ func TestWriter_Write_noContent(t *testing.T) {
 	})
 }
 
-// TestWriter_buffers uses them again: what one response held is in no other.
-func TestWriter_buffers(t *testing.T) {
-	for range 50 {
-		for name, handler := range map[string]gin.HandlerFunc{
-			"long":  func(c *gin.Context) { c.String(200, strings.Repeat("secret", 1000)) },
-			"panic": func(c *gin.Context) { c.String(200, "secret"); panic("x") },
-			"bad":   func(c *gin.Context) { c.String(200, "secret"); fail(c) },
-		} {
-			play(recovery(), hold(limit, nil), handler)
-			if got := play(hold(limit, nil), func(c *gin.Context) { c.String(200, "x") }).Body.String(); got != "x" {
-				t.Fatalf("after %s: got %.80q, want x", name, got)
-			}
-		}
-	}
-}
-
 // TestWriter_Flush_events: an event reaches the client before the next is sent.
 func TestWriter_Flush_events(t *testing.T) {
 	for name, flush := range map[string]func(*gin.Context) error{
@@ -557,34 +541,6 @@ func TestWriter_Hijack(t *testing.T) {
 	}))
 }
 
-// pushing is a writer of HTTP/2.
-type pushing struct {
-	*httptest.ResponseRecorder
-	pushed string
-	gone   chan bool
-}
-
-func (p *pushing) CloseNotify() <-chan bool                      { return p.gone }
-func (p *pushing) Push(target string, _ *http.PushOptions) error { p.pushed = target; return nil }
-
-func TestWriter_passesOn(t *testing.T) {
-	play(hold(limit, nil), func(c *gin.Context) {
-		if p := c.Writer.Pusher(); p != nil {
-			t.Errorf("Pusher: got %v, want nil", p)
-		}
-	})
-	r, w := gin.New(), &pushing{httptest.NewRecorder(), "", make(chan bool)}
-	r.GET("/", hold(limit, nil), func(c *gin.Context) {
-		if got := c.Writer.CloseNotify(); got != w.gone {
-			t.Errorf("CloseNotify: got %v, want the connection's", got)
-		}
-		_ = c.Writer.Pusher().Push("/a.css", nil)
-	})
-	if r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)); w.pushed != "/a.css" {
-		t.Errorf("Push: got %q, want /a.css", w.pushed)
-	}
-}
-
 // TestWriter_trailersThatAreNone: trailers that an upstream's header declares
 // take no header of ours away.
 func TestWriter_trailersThatAreNone(t *testing.T) {
@@ -710,14 +666,10 @@ func TestWriter_Leave_answeredOutside(t *testing.T) {
 // TestWriter_WriteHeader_outside: a writer outside (gzip) takes a status that it
 // is told for the handler's.
 func TestWriter_WriteHeader_outside(t *testing.T) {
-	for want, handlers := range map[string][]gin.HandlerFunc{
-		"0":   {nothing, func(c *gin.Context) { _, _ = c.Writer.WriteString("x") }},
-		"204": {func(c *gin.Context) { c.Status(204) }},
-	} {
-		for i, handler := range handlers {
-			if got := play(buffering, hold(limit, nil), handler).Header().Get("X-Told"); got != want {
-				t.Errorf("%d: got %s, want %s", i, got, want)
-			}
+	write := func(c *gin.Context) { c.Writer.WriteString("x") }
+	for i, handler := range []gin.HandlerFunc{nothing, write, func(c *gin.Context) { c.Status(204) }} {
+		if got, want := play(buffering, hold(limit, nil), handler).Header().Get("X-Told"), []string{"0", "0", "204"}[i]; got != want {
+			t.Errorf("%d: got %s, want %s", i, got, want)
 		}
 	}
 }
@@ -778,8 +730,7 @@ func TestWriter_limit(t *testing.T) {
 				}
 				change(c)
 			})
-			cookies := map[bool]int{true: 1}[tt.err == nil]
-			w.want(t, fmt.Sprint(tt.body, " of ", tt.limit), 200, strings.Repeat("x", tt.body), cookies, tt.err)
+			w.want(t, fmt.Sprint(tt.body, " of ", tt.limit), 200, strings.Repeat("x", tt.body), map[bool]int{true: 1}[tt.err == nil], tt.err)
 		}
 	}
 }
