@@ -24,7 +24,7 @@ func addInspect(r gin.IRouter) { r.GET("/session", inspect) }
 // functions are those of the templates.
 var functions = template.FuncMap{"amount": amount, "price": price}
 
-// entry is a key of the session with its value, spelled as JSON.
+// entry is a key of the session with its value as JSON.
 type entry struct{ Key, Value string }
 
 func inspect(c *gin.Context) {

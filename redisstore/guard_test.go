@@ -63,7 +63,7 @@ var hostileReplies = map[string]string{
 	"a long error":                "-ERR " + strings.Repeat("x", 8<<20) + "\r\n",
 	"a length of many digits":     "$" + strings.Repeat("0", 8<<20) + "1\r\nx\r\n",
 	"a length that follows later": "$?\r\n;1073741824\r\n",
-	"a kind that nobody knows":    "@1\r\n",
+	"an unknown kind":             "@1\r\n",
 }
 
 func TestOpen_hostileReplies(t *testing.T) {

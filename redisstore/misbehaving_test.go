@@ -84,7 +84,7 @@ func TestMisbehaving_replyLost(t *testing.T) {
 	}
 }
 
-// The same where the reply to the script itself is lost, and where the server
+// The same if the reply to the script itself is lost, and if the server
 // restarts and forgets the script between the two tries.
 func TestMisbehaving_replyLostAndScriptForgotten(t *testing.T) {
 	server := redistest.Start(t)
@@ -230,7 +230,7 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 }
 
 // Every tenth reply to a write is lost. What was acknowledged counts once;
-// where parallel writers leave it open whether a write was done, there is a 503.
+// if parallel writers leave it open whether a write was done, there is a 503.
 func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
 	t.Parallel()
 	store, proxy := misbehaving(t, "")

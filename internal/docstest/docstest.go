@@ -127,7 +127,7 @@ func Cells(text string, first bool) (code []string) {
 }
 
 // Statement makes a statement of an expression, a statement, the head of a
-// loop, or a pointer type. It returns false where code is no Go.
+// loop, or a pointer type. It returns false if code is no Go.
 func Statement(code string) (statement string, ok bool) {
 	if expr, err := parser.ParseExpr(code); err == nil {
 		switch expr.(type) {

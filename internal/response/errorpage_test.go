@@ -63,9 +63,9 @@ func TestErrorPage_status(t *testing.T) {
 	}
 }
 
-// TestErrorPage_errorHandler: whoever is outside, there is one page, with the
-// status it was given, and nobody is flushed unasked: gzip would put a trailer
-// behind the page, and a buffer might lose the status.
+// TestErrorPage_errorHandler: whatever middleware is outside, there is one page,
+// with the status it was given, and nothing is flushed unasked: gzip would put a
+// trailer behind the page, and a buffer might lose the status.
 func TestErrorPage_errorHandler(t *testing.T) {
 	const flushed = "X-Flushes: 1"
 	tests := []struct {

@@ -349,7 +349,7 @@ func TestWriter_notFound(t *testing.T) {
 	playAt("GET", "/only", hold(limit, nil), change, nothing).want(t, "not allowed", 405, "405 method not allowed", 1, nil)
 }
 
-// TestWriter_Write_noContent: to write nothing is no error where nothing may be
+// TestWriter_Write_noContent: to write nothing is no error if nothing may be
 // written.
 func TestWriter_Write_noContent(t *testing.T) {
 	play(hold(limit, nil), func(c *gin.Context) {
@@ -593,8 +593,8 @@ func TestWriter_Leave_panic(t *testing.T) {
 	}
 }
 
-// TestWriter_Leave_panicOutside: a recovery outside has the last word where
-// nothing was begun, and a connection breaks where there is none.
+// TestWriter_Leave_panicOutside: a recovery outside has the last word if
+// nothing was begun, and a connection breaks if there is none.
 func TestWriter_Leave_panicOutside(t *testing.T) {
 	play(func(c *gin.Context) {
 		defer func() { _ = recover(); c.Abort(); _, _ = c.Writer.WriteString("fallback") }()
@@ -645,7 +645,7 @@ func TestWriter_Leave_wrapped(t *testing.T) {
 	}
 }
 
-// TestWriter_Leave_answeredOutside: a middleware outside that answers where
+// TestWriter_Leave_answeredOutside: a middleware outside that answers if
 // nobody has finds a writer that works, also if it is one that was left inside.
 func TestWriter_Leave_answeredOutside(t *testing.T) {
 	answers := map[string]gin.HandlerFunc{

@@ -39,7 +39,7 @@ func set(c *gin.Context) { ginsession.From(c).Set("user", "ann") }
 // setBad makes the commit fail.
 func setBad(c *gin.Context) { ginsession.From(c).Set("bad", make(chan int)) }
 
-// server is one on a real connection that tells of its requests' errors.
+// server is one on a real connection that reports its requests' errors.
 type server struct {
 	*httptest.Server
 	errs chan []error // one entry a request, at its end
