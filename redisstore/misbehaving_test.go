@@ -244,38 +244,14 @@ func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
 		return redistest.Reply{Data: reply}
 	})
 	const n = 400
-	wantCounted(t, r, cookie, n, func(i int) {})
+	wantCounted(t, r, cookie, n, func(int64) {})
 }
 
 // wantCounted counts with 8 requests at once, and wants all that were
 // acknowledged, none twice.
-func wantCounted(t *testing.T, r http.Handler, cookie string, n int, before func(i int)) {
+func wantCounted(t *testing.T, r http.Handler, cookie string, n int64, before func(i int64)) {
 	t.Helper()
-	var done, failed atomic.Int32
-	var next atomic.Int32
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
-				before(i)
-				switch status, _, _ := storesuite.Get(r, "/add", cookie); status {
-				case http.StatusOK:
-					done.Add(1)
-				case http.StatusServiceUnavailable:
-					failed.Add(1)
-				default:
-					t.Errorf("got status %d", status)
-				}
-			}
-		})
-	}
-	all.Wait()
-	var there int32
-	_, body, _ := storesuite.Get(r, "/n", cookie)
-	if _, err := fmt.Sscan(body, &there); err != nil || there < done.Load() || there > done.Load()+failed.Load() {
-		t.Errorf("%d increments are there, %d were acknowledged, %d left open", there, done.Load(), failed.Load())
-	}
-	t.Logf("%d acknowledged, %d left open, %d there", done.Load(), failed.Load(), there)
+	storesuite.Count(t, r, cookie, n, before).Want(t, r, cookie)
 }
 
 // The server stops in the middle of increments, and the client sends each again
@@ -285,7 +261,7 @@ func TestMisbehaving_incrementsOverStalls(t *testing.T) {
 	server := redistest.Start(t)
 	r := storesuite.App(open(t, server.Addr+"?read_timeout=50ms"))
 	_, _, cookie := storesuite.Get(r, "/set/x", "")
-	wantCounted(t, r, cookie, 300, func(i int) {
+	wantCounted(t, r, cookie, 300, func(i int64) {
 		if i%100 == 50 {
 			server.Pause()
 			time.Sleep(120 * time.Millisecond) // more than two of the client's time-outs
@@ -356,38 +332,8 @@ func TestMisbehaving_timeLimits(t *testing.T) {
 // A hundred requests at once on a stalled server have their 503 together.
 func TestMisbehaving_stalled(t *testing.T) {
 	server := redistest.Start(t)
-	r := storesuite.App(open(t, server.Addr, redisstore.WithTimeout(700*time.Millisecond)))
-	_, _, cookie := storesuite.Get(r, "/set/x", "")
-	server.Pause()
-	start, answers := time.Now(), make(chan int, 100)
-	for i := range 100 {
-		go func() {
-			status, _, _ := storesuite.Get(r, []string{"/get", "/set/y"}[i%2], cookie)
-			answers <- status
-		}()
-	}
-	for range 100 {
-		if status := <-answers; status != http.StatusServiceUnavailable {
-			t.Errorf("got status %d, want 503", status)
-		}
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("100 requests had their 503 after %v, want 2s at most", took)
-	}
-	server.Resume()
-	start = time.Now()
-	for {
-		status, body, _ := storesuite.Get(r, "/get", cookie)
-		if status == http.StatusOK {
-			if body != "x <nil>" && body != "y <nil>" { // a save that was under way may be done after all
-				t.Errorf("got %q, want the session with x or y", body)
-			}
-			return
-		}
-		if time.Since(start) > 2*time.Second {
-			t.Fatal("not back 2s after the server")
-		}
-	}
+	store := open(t, server.Addr, redisstore.WithTimeout(700*time.Millisecond))
+	storesuite.Stalled(t, store, 100, server.Pause, server.Resume, 2*time.Second)
 }
 
 func TestMisbehaving_cancelled(t *testing.T) {

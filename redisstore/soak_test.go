@@ -52,7 +52,7 @@ func TestSoak_clusterCounting(t *testing.T) {
 	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	key := c.Keys()[0]
 	var failover sync.Mutex // one after the other
-	wantCounted(t, r, cookie, 9000, func(i int) {
+	wantCounted(t, r, cookie, 9000, func(i int64) {
 		switch i {
 		case 1000, 3000:
 			failover.Lock()

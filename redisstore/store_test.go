@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -177,22 +176,11 @@ func TestStore_expiry(t *testing.T) {
 }
 
 func TestStore_tooLarge(t *testing.T) {
-	store := open(t, redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr)
-	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
-	version := storesuite.MustLoad(t, store, "id").Version
-	storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored(strings.Repeat("x", 1<<20-15), version)), ginsession.ErrTooLarge)
-	if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
-		t.Errorf("a record that is too large left %d bytes behind, want what was there", len(got))
-	}
-	storesuite.MustSave(t, store, "id", storesuite.Stored(strings.Repeat("x", 1<<20-16), version)) // the most that fits
+	storesuite.TooLarge(t, open(t, redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr), 1<<20-16)
 }
 
 func TestStore_versionOfAnother(t *testing.T) {
-	store := open(t, redistest.Start(t).Addr)
-	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
-	if err := store.Save(t.Context(), "id", storesuite.Stored("two", uint64(1))); err == nil || !strings.Contains(err.Error(), "uint64") {
-		t.Errorf("got %v, want an error that names the type", err)
-	}
+	storesuite.ForeignVersion(t, open(t, redistest.Start(t).Addr))
 }
 
 // A version never comes again: not after a delete, not after a restart.
@@ -233,36 +221,15 @@ func TestStore_foreignValues(t *testing.T) {
 	}
 }
 
-// Reading all that the server holds reveals nothing, and swapping two users'
-// records gives neither the other's session.
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	server := redistest.Start(t)
-	r := storesuite.App(open(t, server.Addr))
-	cookies := map[string]string{}
-	for _, name := range []string{"Wilhelmina", "Bartholomew"} {
-		_, _, cookies[name] = storesuite.Get(r, "/set/"+name, "")
-	}
-	keys := server.Keys()
-	if len(keys) != 2 {
-		t.Fatalf("got %d keys, want 2", len(keys))
-	}
-	values := make([]string, 2)
-	for i, key := range keys {
-		values[i] = server.Do("GET", key).(string)
-		for name, cookie := range cookies {
-			for _, plain := range []string{"nickname", name, cookie, cookie[15:40]} {
-				if strings.Contains(key, plain) || bytes.Contains([]byte(values[i]), []byte(plain)) {
-					t.Errorf("%q stands in the clear", plain)
-				}
-			}
+	storesuite.Secrets(t, open(t, server.Addr), func() map[string]string {
+		held := map[string]string{}
+		for _, key := range server.Keys() {
+			held[key] = server.Do("GET", key).(string)
 		}
-	}
-	server.Do("MSET", keys[0], values[1], keys[1], values[0])
-	for _, cookie := range cookies {
-		if _, body, _ := storesuite.Get(r, "/get", cookie); body != " "+ginsession.ErrInvalid.Error() {
-			t.Errorf("with the records swapped: got %q, want a fresh session", body)
-		}
-	}
+		return held
+	}, func(key, value string) { server.Do("SET", key, value) })
 }
 
 // A log-out that finds a damaged record gets through all the same.
@@ -279,16 +246,9 @@ func TestStore_damagedRecord(t *testing.T) {
 	}
 }
 
-// Ten anonymous readers leave nothing behind.
 func TestStore_anonymousReadsStoreNothing(t *testing.T) {
 	server := redistest.Start(t)
-	r := storesuite.App(open(t, server.Addr))
-	for range 10 {
-		storesuite.Get(r, "/get", "")
-	}
-	if keys := server.Keys(); len(keys) != 0 {
-		t.Errorf("got %d keys, want none", len(keys))
-	}
+	storesuite.NothingStored(t, open(t, server.Addr), func() int { return len(server.Keys()) })
 }
 
 // A shell that logs commands, as hooks of the client do, shows no record.

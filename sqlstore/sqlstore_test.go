@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -133,21 +132,12 @@ func TestStore_sessions(t *testing.T) {
 
 func TestStore_tooLarge(t *testing.T) {
 	store, _ := sqlite.newStore(t, sqlite.open(t))
-	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
-	version := storesuite.MustLoad(t, store, "id").Version
-	storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored(strings.Repeat("x", 1<<20+1), version)), ginsession.ErrTooLarge)
-	if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
-		t.Errorf("a record that is too large left %d bytes behind, want what was there", len(got))
-	}
-	storesuite.MustSave(t, store, "id", storesuite.Stored(strings.Repeat("x", 1<<20), version)) // the most that fits
+	storesuite.TooLarge(t, store, 1<<20)
 }
 
 func TestStore_versionOfAnother(t *testing.T) {
 	store, _ := sqlite.newStore(t, sqlite.open(t))
-	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
-	if err := store.Save(t.Context(), "id", storesuite.Stored("two", uint64(1))); err == nil || !strings.Contains(err.Error(), "uint64") {
-		t.Errorf("got %v, want an error that names the type", err)
-	}
+	storesuite.ForeignVersion(t, store)
 }
 
 // A row that has expired counts as gone for every method, whether or not it has
@@ -296,76 +286,43 @@ func TestStore_CleanupFails(t *testing.T) {
 	})
 }
 
-// Reading all that the table holds reveals nothing, and swapping two users'
-// rows gives neither the other's session.
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		t.Parallel()
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		r := storesuite.App(store)
-		cookies := map[string]string{}
-		for _, name := range []string{"Wilhelmina", "Bartholomew"} {
-			_, _, cookies[name] = storesuite.Get(r, "/set/"+name, "")
-		}
-		ids, values := contents(t, db, table)
-		if len(ids) != 2 {
-			t.Fatalf("got %d rows, want 2", len(ids))
-		}
-		for i, id := range ids {
-			for name, cookie := range cookies {
-				for _, plain := range []string{"nickname", name, cookie, cookie[15:40]} {
-					if strings.Contains(id, plain) || bytes.Contains(values[i], []byte(plain)) {
-						t.Errorf("%q stands in the clear", plain)
-					}
-				}
-			}
-		}
-		for i, id := range ids {
-			swapped := storesuite.Stored(string(values[1-i]), storesuite.MustLoad(t, store, id).Version)
-			storesuite.MustSave(t, store, id, swapped)
-		}
-		for _, cookie := range cookies {
-			if _, body, _ := storesuite.Get(r, "/get", cookie); body != " "+ginsession.ErrInvalid.Error() {
-				t.Errorf("with the rows swapped: got %q, want a fresh session", body)
-			}
-		}
+		storesuite.Secrets(t, store, func() map[string]string { return contents(t, db, table) }, func(id, value string) {
+			storesuite.MustSave(t, store, id, storesuite.Stored(value, storesuite.MustLoad(t, store, id).Version))
+		})
 	})
 }
 
-func contents(t *testing.T, db *sql.DB, table string) (ids []string, values [][]byte) {
+func contents(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	found, err := db.QueryContext(t.Context(), "SELECT id, data FROM "+table)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = found.Close() }()
+	held := map[string]string{}
 	for found.Next() {
-		var id string
-		var value []byte
+		var id, value string
 		if err := found.Scan(&id, &value); err != nil {
 			t.Fatal(err)
 		}
-		ids, values = append(ids, id), append(values, value)
+		held[id] = value
 	}
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return ids, values
+	return held
 }
 
-// Ten anonymous readers leave nothing behind.
 func TestStore_anonymousReadsStoreNothing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		r := storesuite.App(store)
-		for range 10 {
-			storesuite.Get(r, "/get", "")
-		}
-		if n := rows(t, db, table); n != 0 {
-			t.Errorf("got %d rows, want none", n)
-		}
+		storesuite.NothingStored(t, store, func() int { return rows(t, db, table) })
 	})
 }
 

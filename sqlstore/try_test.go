@@ -159,37 +159,13 @@ func TestStore_lostReplies(t *testing.T) {
 		server := sqltest.Shared(t, d.kind)
 		direct, table := d.newStore(t, server.Open(t, server.Addr, ""))
 		wire := sqltest.StartWire(t, server.Addr)
-		store := storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table))
-		r := storesuite.App(store)
+		r := storesuite.App(storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table)))
 		_, _, cookie := storesuite.Get(r, "/set/x", "")
 		var replies atomic.Int64
 		wire.Lose("", func() bool { return replies.Add(1)%10 == 0 })
-		const writers, each = 8, 25
-		var acknowledged, open atomic.Int64
-		var all sync.WaitGroup
-		for range writers {
-			all.Go(func() {
-				for range each {
-					switch status, _, _ := storesuite.Get(r, "/add", cookie); status {
-					case http.StatusOK:
-						acknowledged.Add(1)
-					case http.StatusServiceUnavailable:
-						open.Add(1)
-					default:
-						t.Errorf("got status %d", status)
-					}
-				}
-			})
-		}
-		all.Wait()
+		counts := storesuite.Count(t, r, cookie, 200, func(int64) {})
 		wire.Lose("", nil)
-		var n int64
-		_, body, _ := storesuite.Get(storesuite.App(direct), "/n", cookie)
-		_, err := fmt.Sscan(body, &n)
-		if ack, most := acknowledged.Load(), acknowledged.Load()+open.Load(); err != nil || n < ack || n > most {
-			t.Errorf("got %q, want %d to %d", body, ack, most)
-		}
-		t.Logf("%d acknowledged, %d left open, %d there", acknowledged.Load(), open.Load(), n)
+		counts.Want(t, storesuite.App(direct), cookie)
 	})
 }
 
@@ -202,35 +178,10 @@ func TestStore_stalled(t *testing.T) {
 		_, table := d.newStore(t, server.Open(t, server.Addr, ""))
 		wire := sqltest.StartWire(t, server.Addr)
 		store := storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table), sqlstore.WithTimeout(500*time.Millisecond))
-		r := storesuite.App(store)
-		_, _, cookie := storesuite.Get(r, "/set/x", "")
-		wire.Pause()
-		var all sync.WaitGroup
-		start := time.Now()
-		for i := range 60 {
-			all.Go(func() {
-				path := []string{"/get", "/add"}[i%2]
-				if status, _, _ := storesuite.Get(r, path, cookie); status != http.StatusServiceUnavailable {
-					t.Errorf("%s of a stalled server: got status %d, want 503", path, status)
-				}
-			})
-		}
-		all.Wait()
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("60 requests of a stalled server took %v, want 2s at most", took)
-		}
-		err := storesuite.LoadErr(store)
-		storesuite.WantErr(t, err, ginsession.ErrUnavailable)
-		if err == nil || !strings.Contains(err.Error(), "has not answered in time (sqlstore.WithTimeout: 500ms)") {
-			t.Errorf("got %v, want an error that says what to do", err)
-		}
-		wire.Resume()
-		start = time.Now()
-		for status := 0; status != http.StatusOK; {
-			if status, _, _ = storesuite.Get(r, "/get", cookie); time.Since(start) > 3*time.Second {
-				t.Fatalf("3s after the server: got status %d", status)
-			}
-		}
+		storesuite.Stalled(t, store, 60, wire.Pause, func() {
+			wantRefused(t, storesuite.LoadErr(store), "has not answered in time (sqlstore.WithTimeout: 500ms)")
+			wire.Resume()
+		}, 3*time.Second)
 	})
 }
 
