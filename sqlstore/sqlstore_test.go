@@ -277,15 +277,6 @@ func copyRows(table string) string {
 	return fmt.Sprintf("INSERT INTO %s (id, version, expires, data) SELECT CONCAT(id, '%s'), version, expires, data FROM %[1]s", table, name)
 }
 
-func TestStore_CleanupFails(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d database) {
-		t.Parallel()
-		store := storeOf(t, d.open(t), d.dialect, sqlstore.WithTable("nowhere"))
-		_, err := store.Cleanup(t.Context())
-		storesuite.WantErr(t, err, ginsession.ErrUnavailable)
-	})
-}
-
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		t.Parallel()

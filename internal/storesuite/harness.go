@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func WantErr(t testing.TB, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("got error %v, want %v", got, want)
+	}
+}
+
+// WantMistake fails the test unless err is a [ginsession.ConfigError] of an option
+// that says the way out.
+func WantMistake(t testing.TB, err error, option, way string) {
+	t.Helper()
+	var mistake *ginsession.ConfigError
+	if !errors.As(err, &mistake) || mistake.Option != option || !strings.Contains(mistake.Reason, way) {
+		t.Errorf("got %v, want a ConfigError of %s that says %q", err, option, way)
 	}
 }
 
