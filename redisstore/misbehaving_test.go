@@ -259,8 +259,8 @@ func wantCounted(t *testing.T, r http.Handler, cookie string, n int64, before fu
 func TestMisbehaving_incrementsOverStalls(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
+	_, _, cookie := storesuite.Get(storesuite.App(open(t, server.Addr)), "/set/x", "") // by a client with more patience
 	r := storesuite.App(open(t, server.Addr+"?read_timeout=50ms"))
-	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	wantCounted(t, r, cookie, 300, func(i int64) {
 		if i%100 == 50 {
 			server.Pause()

@@ -85,6 +85,9 @@ type Counts struct{ acknowledged, open int64 }
 // start of each.
 func Count(t *testing.T, r http.Handler, cookie string, n int64, before func(i int64)) Counts {
 	t.Helper()
+	if cookie == "" {
+		t.Fatal("there is no session to count in")
+	}
 	var done, open, next atomic.Int64
 	var all sync.WaitGroup
 	for range 8 {
