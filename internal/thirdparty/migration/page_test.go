@@ -76,7 +76,7 @@ func TestPage_moves(t *testing.T) {
 	}
 	_, text, _ := strings.Cut(string(page), "## What needs a second look")
 	text, _, _ = strings.Cut(text, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| .* \\|$").FindAllString(text, -1)
+	rows := regexp.MustCompile(`(?m)^\| .* \|$`).FindAllString(text, -1)
 	tests := regexp.MustCompile(`(?m)^func TestMove_(\w+)`).FindAllString(string(source), -1)
 	if len(rows)-1 != len(tests) { // without the head
 		t.Errorf("got %d lines and %d tests, want as many", len(rows)-1, len(tests))
