@@ -51,7 +51,7 @@ func WithSameSite(mode http.SameSite) Option { return func(c *config) { c.SameSi
 func WithPartitioned() Option { return func(c *config) { c.Partitioned = true } }
 
 // WithInsecureCookie leaves out the Secure attribute, so that the cookie
-// travels over plain http, readable and replaceable by everybody on the way.
+// travels over plain http, readable and replaceable by anyone on the way.
 // It is for development if the browser does not accept Secure cookies from
 // http://localhost (Safari), or beyond localhost. Without it, Gin's debug mode
 // logs one warning when a cookie is set on a request over plain http to a host

@@ -63,7 +63,7 @@
 // XChaCha20-Poly1305 under a key that HKDF-SHA-256 derives from the secret;
 // the cookie's name, the time of creation and the expiry are bound to it. Flask's
 // cookie ([WithFlaskCookie]) is signed, not encrypted, and not bound to its name.
-// A cookie that is forged, damaged or expired gives a fresh session, and
+// A cookie that is forged, damaged or expired begins a fresh session, and
 // [Session.Rejected] returns the reason.
 //
 // A session in a cookie cannot be revoked by [Session.Destroy], which expires the

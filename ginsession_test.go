@@ -509,7 +509,7 @@ func TestHandleContext_twoSessions(t *testing.T) {
 }
 
 // TestCopy uses the session in goroutines during the request and after it, when
-// gin has given the context to somebody else. The race detector looks on.
+// gin has given the context to another request. The race detector looks on.
 func TestCopy(t *testing.T) {
 	for _, storage := range sessionKinds {
 		a := newApp(t, storage.opts()...)

@@ -26,7 +26,7 @@ import (
 // or memory pressure ends sessions, which gives [ErrUnknown]. A record has at
 // most 1047552 bytes.
 //
-// Whoever can reach Memcached can delete sessions or put older records of a
+// Anyone who can reach Memcached can delete sessions or put older records of a
 // session back, but neither read nor forge one. Do not expose it.
 func WithMemcached(servers ...string) Option {
 	servers = slices.Clone(servers)

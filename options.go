@@ -19,7 +19,7 @@ import (
 	"github.com/ginsession/ginsession/internal/recordstore"
 )
 
-// Option changes one default of [New]. Where two set the same thing, the last
+// Option changes one default of [New]. If two set the same thing, the last
 // one wins.
 type Option func(*config)
 
@@ -95,7 +95,7 @@ func WithFlaskCookie() Option { return func(c *config) { c.Flask = true } }
 // what the others changed is lost. One that is still under way when the user logs
 // out logs the browser in again. Until the option is out, a copy of a Flask cookie
 // is as good as it was under Flask: also after a log-out, unless [WithValidator]
-// refuses it. Whoever has the Flask app's secret can make any session.
+// refuses it. Anyone who has the Flask app's secret can forge any session.
 func WithFlaskMigration(secret string, previous ...string) Option {
 	secrets := append([]string{secret}, previous...)
 	return func(c *config) { c.FlaskSecrets = secrets }
@@ -116,7 +116,7 @@ func WithFlaskMigration(secret string, previous ...string) Option {
 //
 // Values, flash messages and the times of a session stay as they are, those of
 // [Session.Remember] and [Session.SetLifetime] too: none lasts longer than it
-// would have. An old cookie that is not accepted gives the errors of
+// would have. An old cookie that is not accepted returns the errors of
 // [Session.Rejected].
 //
 // Keep the name, the path and the domain of the cookie, and [WithInsecureCookie] if
@@ -352,7 +352,7 @@ func (c *config) storeFrom(option string, newStore func(*config) recordstore.Sto
 	c.storeOption, c.makeStore = option, newStore
 }
 
-// reasons gives the rule behind each option's tags, and the way out.
+// reasons has the rule behind each option's tags, and the way out.
 var reasons = map[string]string{
 	"WithName":           "a cookie name has 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis, section 4.1.1)",
 	"WithPath":           "a path begins with / and has at most 1024 printable ASCII characters without ;",

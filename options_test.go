@@ -295,6 +295,37 @@ func TestNew_options(t *testing.T) {
 	wantValues(t, "sealed under the previous secret", v, map[string]any{"who": "bob"})
 }
 
+// TestWithResponseBuffer sets a key after a body: it is kept while the body is
+// held back, and late once it has left.
+func TestWithResponseBuffer(t *testing.T) {
+	buffer := ginsession.WithResponseBuffer
+	rows := []struct {
+		name string
+		opts options
+		body int // bytes
+		late bool
+	}{
+		{"default, one byte less than 256 KiB", nil, 256<<10 - 1, false},
+		{"default, 256 KiB", nil, 256 << 10, true},
+		{"1 MiB, 900 KiB", options{buffer(1 << 20)}, 900 << 10, false},
+		{"0, 1", options{buffer(0)}, 1, true},
+		{"the last one wins", options{buffer(0), buffer(10)}, 5, false},
+	}
+	for _, row := range rows {
+		a := apptest.New(t, row.opts...)
+		b := apptest.NewBrowser(a)
+		w := a.Play(b, func(c *gin.Context) {
+			c.String(http.StatusOK, strings.Repeat("x", row.body))
+			ginsession.From(c).Set("a", "1")
+		})
+		late := len(w.Errors) == 1 && errors.Is(w.Errors[0], ginsession.ErrLate)
+		kept := slices.Contains(b.Get("/?do=keys").Lines(), "a=1")
+		if late != row.late || kept == late || !late && w.Errors != nil || w.Body.Len() != row.body {
+			t.Errorf("%s: got %d bytes, %v, kept %v, want %d and ErrLate: %v", row.name, w.Body.Len(), w.Errors, kept, row.body, row.late)
+		}
+	}
+}
+
 func TestWithErrorHandler(t *testing.T) {
 	var got error
 	tests := []struct {

@@ -51,7 +51,7 @@ type Session struct {
 }
 
 // Get returns the value under key, or nil. A whole number comes back as int64,
-// or as uint64 where it needs 64 bits, and every other number as float64; a
+// or as uint64 if it needs 64 bits, and every other number as float64; a
 // float64 stays one even when it is whole. Bytes, [time.Time] and
 // [template.HTML] keep their types, lists are []any and maps map[string]any.
 // For structs and other types use the function [Get].
@@ -116,7 +116,7 @@ func (s *Session) GetBool(key string) bool {
 func (s *Session) GetInt(key string) int {
 	v, _ := read(s, key, codec.Int)
 	if int64(int(v)) != v {
-		return 0 // where an int has 32 bits
+		return 0 // if an int has 32 bits
 	}
 	return int(v)
 }
@@ -640,7 +640,7 @@ func (o *owner) Hold(h http.Header) error {
 	}
 	err := s.txn.Hold(h)
 	if err == nil {
-		if s.asked.Load() { // to be sent by whoever takes the connection over
+		if s.asked.Load() { // to be sent by the code that takes the connection over
 			s.txn.Headers(h)
 		}
 		s.pending.Store(!s.asked.Load())

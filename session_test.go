@@ -37,7 +37,7 @@ func storages() map[string]options {
 	}
 }
 
-// tells says what a response tells the browser: "" is nothing.
+// tells returns what a response does to the browser's cookie: "" is nothing.
 func tells(w *apptest.Response) string {
 	switch lines := w.Header()["Set-Cookie"]; {
 	case w.Code != http.StatusOK:

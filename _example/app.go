@@ -137,7 +137,7 @@ func notFound(c *gin.Context) {
 	showError(c, http.StatusNotFound, "No such page", "There is nothing at this address.")
 }
 
-// sessionFailed answers where a session could not be read or saved. What the
+// sessionFailed answers if a session could not be read or saved. What the
 // handler wrote is gone by now; what the session held before is not.
 func sessionFailed(c *gin.Context, err error) {
 	status, text := http.StatusInternalServerError, "Your session could not be saved. Nothing in it has changed."

@@ -151,7 +151,7 @@ func (a answer) at(t *testing.T, path string) answer {
 	return a
 }
 
-// need ends a test that cannot run without a program: as failed where CI=true,
+// need ends a test that cannot run without a program: as failed if CI=true,
 // as skipped elsewhere.
 func need(t *testing.T, advice string) {
 	t.Helper()

@@ -73,7 +73,7 @@ var labels = map[string]string{
 	"Email":  "your e-mail address",
 }
 
-// complaints says what is wrong with a form, a sentence for each field.
+// complaints returns what is wrong with a form, a sentence for each field.
 func complaints(err error) []string {
 	var failed validator.ValidationErrors
 	if !errors.As(err, &failed) {

@@ -68,7 +68,7 @@ func number(c *gin.Context, name string, most float64) (float64, bool) {
 	return n, err == nil && n > 0 && n <= most // NaN compares false
 }
 
-// amount is n to the cent, without a fraction where there is none.
+// amount is n to the cent, without a fraction if there is none.
 func amount(n float64) string {
 	if n = math.Round(n*100) / 100; n == math.Trunc(n) {
 		return strconv.FormatFloat(n, 'f', 0, 64)

@@ -52,7 +52,7 @@ func TestSQL_restart(t *testing.T) {
 	v.get("/todo").shows(t, "restart it")
 }
 
-// The demo says at its start what is wrong with where its sessions are to be.
+// The demo reports at its start what is wrong with the place of its sessions.
 func TestSQL_mistakes(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ginsession/ginsession/internal/docstest"
 )
 
 // TestTester runs the tests that gin-contrib/sessions has for its stores, on the
@@ -20,8 +22,8 @@ func TestTester(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := readText(t, filepath.Join(strings.TrimSpace(string(out)), "tester.go"))
-	sameSite := readText(t, filepath.Join(strings.TrimSpace(string(out)), "tester_options_samesite_go1.11.go"))
+	source := docstest.Read(t, filepath.Join(strings.TrimSpace(string(out)), "tester.go"))
+	sameSite := docstest.Read(t, filepath.Join(strings.TrimSpace(string(out)), "tester_options_samesite_go1.11.go"))
 	mount := regexp.MustCompile(`r\.Use\(sessions\.(Sessions|SessionsMany)\((.*)\)\)`)
 	if got := len(mount.FindAllString(source, -1)); got != 6 {
 		t.Errorf("got %d lines that build the middleware, want 6", got)

@@ -33,7 +33,7 @@ var drawing = map[string][]string{
 
 // helpers are for tests. They may import anything; no package of the library
 // imports them.
-var helpers = []string{"apptest", "docstest", "explorer", "explorer/mutants", "flasktest", "memcachedtest", "servertest"}
+var helpers = []string{"apptest", "docstest", "explorer", "explorer/mutants", "flasktest", "memcachedtest", "servertest", "storesuite"}
 
 // TestImports compares the imports of all packages of the module with the
 // drawing.

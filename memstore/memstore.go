@@ -14,8 +14,8 @@
 // Expired sessions are dropped as others are saved. If a session does not fit
 // even so, those that were neither loaded nor saved for the longest time are
 // evicted, as Memcached does: their users are logged out ([ginsession.ErrUnknown]),
-// and nobody else is turned away. An app whose anonymous pages write to their
-// sessions lets robots fill the store; [Stats] tells how many sessions were
+// and no other visitor is refused. An app whose anonymous pages write to their
+// sessions lets robots fill the store; [Stats] counts the sessions that were
 // evicted.
 package memstore
 

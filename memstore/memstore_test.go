@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/memstore"
 	"github.com/ginsession/ginsession/storetest"
 )
 
 func TestStore_contract(t *testing.T) {
 	storetest.Run(t, memstore.New())
-	storetest.RunSessions(t, memstore.New(), storetest.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
+	storesuite.RunSessions(t, memstore.New(), storesuite.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
 }
 
 const minLimit = 64 << 10

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
@@ -62,7 +63,7 @@ var hostileReplies = map[string]string{
 	"a long error":                "-ERR " + strings.Repeat("x", 8<<20) + "\r\n",
 	"a length of many digits":     "$" + strings.Repeat("0", 8<<20) + "1\r\nx\r\n",
 	"a length that follows later": "$?\r\n;1073741824\r\n",
-	"a kind that nobody knows":    "@1\r\n",
+	"an unknown kind":             "@1\r\n",
 }
 
 func TestOpen_hostileReplies(t *testing.T) {
@@ -84,7 +85,7 @@ func TestOpen_hostileGreetings(t *testing.T) {
 // A reply that is refused says so, and costs a session nothing but a 503.
 func TestOpen_hostileReplyNamed(t *testing.T) {
 	store := openURL(t, "redis://"+redistest.StartFake(t, hostileReplies["a string of 1 GiB"]))
-	if err := loadErr(t, store); err == nil || !strings.Contains(err.Error(), "1 MiB") {
+	if err := storesuite.LoadErr(store); err == nil || !strings.Contains(err.Error(), "1 MiB") {
 		t.Errorf("got %v, want an error that names the limit", err)
 	}
 }
@@ -95,14 +96,14 @@ func TestOpen_repliesInPieces(t *testing.T) {
 	store := open(t, proxy.Addr)
 	for _, size := range []int{0, 1, 1 << 15, 1<<20 - 16} {
 		id, data := fmt.Sprint("id", size), strings.Repeat("x\r\n$", size/4+1)[:size]
-		mustSave(t, store, id, stored(data, nil))
+		storesuite.MustSave(t, store, id, storesuite.Stored(data, nil))
 		proxy.Answer(func(_ string, reply []byte) redistest.Reply {
 			if size > 1<<15 {
 				return redistest.Reply{Data: reply}
 			}
 			return redistest.Reply{Data: reply, Slow: func() {}}
 		})
-		if got := string(mustLoad(t, store, id).Data); got != data {
+		if got := string(storesuite.MustLoad(t, store, id).Data); got != data {
 			t.Errorf("got %d bytes, want the %d that were saved", len(got), size)
 		}
 		proxy.Answer(nil)
@@ -113,14 +114,14 @@ func TestOpen_repliesInPieces(t *testing.T) {
 func TestOpen_manyReplies(t *testing.T) {
 	store := openURL(t, "redis://"+redistest.Start(t).Addr+"?pool_size=1")
 	large := strings.Repeat("x", 1<<20-16)
-	mustSave(t, store, "large", stored(large, nil))
+	storesuite.MustSave(t, store, "large", storesuite.Stored(large, nil))
 	for range 5000 {
 		if _, err := store.Load(t.Context(), "none"); !errors.Is(err, ginsession.ErrNotFound) {
 			t.Fatalf("got %v, want ErrNotFound", err)
 		}
 	}
 	for range 2 {
-		if got := len(mustLoad(t, store, "large").Data); got != len(large) {
+		if got := len(storesuite.MustLoad(t, store, "large").Data); got != len(large) {
 			t.Errorf("got %d bytes, want %d", got, len(large))
 		}
 	}
@@ -132,7 +133,7 @@ func TestOpen_foreignValueTooLarge(t *testing.T) {
 	server := redistest.Start(t)
 	store := open(t, server.Addr)
 	server.Do("SET", "session:id", strings.Repeat("x", 1<<20))
-	if got := len(mustLoad(t, store, "id").Data); got != 1<<20-16 {
+	if got := len(storesuite.MustLoad(t, store, "id").Data); got != 1<<20-16 {
 		t.Errorf("got %d bytes, want %d", got, 1<<20-16)
 	}
 	server.Do("APPEND", "session:id", "x")
@@ -143,9 +144,9 @@ func TestOpen_foreignValueTooLarge(t *testing.T) {
 // is an error all the same.
 func TestNew_replyOverMemory(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: redistest.StartFake(t, hostileReplies["a string over memory"]), MaxRetries: -1})
-	wantErr(t, loadErr(t, over(t, client)), ginsession.ErrUnavailable)
+	storesuite.WantErr(t, storesuite.LoadErr(over(t, client)), ginsession.ErrUnavailable)
 	patient := redis.NewClient(&redis.Options{
 		Addr: redistest.StartFake(t, hostileReplies["a string over memory"]), MaxRetries: -1, ContextTimeoutEnabled: true,
 	})
-	wantErr(t, loadErr(t, over(t, patient)), ginsession.ErrUnavailable)
+	storesuite.WantErr(t, storesuite.LoadErr(over(t, patient)), ginsession.ErrUnavailable)
 }

@@ -20,7 +20,7 @@ var _ = []any{
 	ginsession.New,
 `)
 	found := 0
-	for _, code := range docstest.Cells(readText(t, filepath.Join("..", "docs", "MIGRATION.md")), false) {
+	for _, code := range docstest.Cells(docstest.Read(t, filepath.Join("..", "docs", "MIGRATION.md")), false) {
 		if strings.Contains(code, "redisstore.") {
 			b.WriteString("\t" + code + ",\n")
 			found++
@@ -29,5 +29,5 @@ var _ = []any{
 	if found == 0 {
 		t.Error("no Go found")
 	}
-	vet(t, b.String()+"}\n")
+	docstest.Tool(t, ".", map[string]string{"page": b.String() + "}\n"}, "vet")
 }

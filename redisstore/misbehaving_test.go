@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
@@ -44,7 +45,7 @@ func TestMisbehaving_cutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	store, proxy := misbehaving(t, "?max_retries=-1")
 	const data = "data with \r\n$-1\r\n in it"
-	mustSave(t, store, "id", stored(data, nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored(data, nil))
 	for cut, length := 0, 1; cut < length; cut++ {
 		proxy.Answer(func(command string, reply []byte) redistest.Reply {
 			length = len(reply)
@@ -56,7 +57,7 @@ func TestMisbehaving_cutAtEveryByte(t *testing.T) {
 		}
 	}
 	proxy.Answer(nil)
-	if got := string(mustLoad(t, store, "id").Data); got != data {
+	if got := string(storesuite.MustLoad(t, store, "id").Data); got != data {
 		t.Errorf("got %q, want the record, now that the server behaves", got)
 	}
 }
@@ -66,16 +67,16 @@ func TestMisbehaving_cutAtEveryByte(t *testing.T) {
 func TestMisbehaving_replyLost(t *testing.T) {
 	t.Parallel()
 	store, proxy := misbehaving(t, "")
-	mustSave(t, store, "id", stored("one", nil))
-	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version)) // which brings the script
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", storesuite.MustLoad(t, store, "id").Version)) // which brings the script
 	for cut := range len("$5\r\nsaved\r\n") {
 		id := fmt.Sprint("id", cut)
 		loseOnce(proxy, "set", min(cut, len("+OK\r\n")-1))
-		mustSave(t, store, id, stored("one", nil))
-		first := mustLoad(t, store, id).Version
+		storesuite.MustSave(t, store, id, storesuite.Stored("one", nil))
+		first := storesuite.MustLoad(t, store, id).Version
 		loseOnce(proxy, "evalsha", cut)
-		mustSave(t, store, id, stored("two", first))
-		wantErr(t, store.Save(t.Context(), id, stored("three", first)), ginsession.ErrConflict)
+		storesuite.MustSave(t, store, id, storesuite.Stored("two", first))
+		storesuite.WantErr(t, store.Save(t.Context(), id, storesuite.Stored("three", first)), ginsession.ErrConflict)
 		loseOnce(proxy, "del", min(cut, len(":1\r\n")-1))
 		if err := store.Delete(t.Context(), id); err != nil {
 			t.Fatalf("delete, reply cut at byte %d: %v", cut, err)
@@ -83,16 +84,16 @@ func TestMisbehaving_replyLost(t *testing.T) {
 	}
 }
 
-// The same where the reply to the script itself is lost, and where the server
+// The same if the reply to the script itself is lost, and if the server
 // restarts and forgets the script between the two tries.
 func TestMisbehaving_replyLostAndScriptForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	store := open(t, proxy.Addr)
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 	loseOnce(proxy, "eval", 3)
-	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version))
-	version := mustLoad(t, store, "id").Version
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", storesuite.MustLoad(t, store, "id").Version))
+	version := storesuite.MustLoad(t, store, "id").Version
 	var lost atomic.Bool
 	proxy.Answer(func(command string, reply []byte) redistest.Reply {
 		if command != "evalsha" || lost.Swap(true) {
@@ -102,7 +103,7 @@ func TestMisbehaving_replyLostAndScriptForgotten(t *testing.T) {
 		return redistest.Reply{Close: true}
 	})
 	proxy.Asked()
-	mustSave(t, store, "id", stored("two", version))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("two", version))
 	if got, want := strings.Join(proxy.Asked(), " "), "evalsha evalsha eval"; got != want {
 		t.Errorf("asked %q, want %q", got, want)
 	}
@@ -116,13 +117,13 @@ func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 	for name, forget := range map[string]bool{"": false, "and the script is forgotten": true} {
 		store, other := open(t, proxy.Addr), open(t, server.Addr)
 		id := "id" + name
-		mustSave(t, store, id, stored("one", nil))
+		storesuite.MustSave(t, store, id, storesuite.Stored("one", nil))
 		var lost atomic.Bool
 		proxy.Answer(func(command string, reply []byte) redistest.Reply {
 			if command != "evalsha" || lost.Swap(true) {
 				return redistest.Reply{Data: reply}
 			}
-			if err := other.Save(context.Background(), id, stored("overtaken", mustLoad(t, other, id).Version)); err != nil {
+			if err := other.Save(context.Background(), id, storesuite.Stored("overtaken", storesuite.MustLoad(t, other, id).Version)); err != nil {
 				t.Error(err)
 			}
 			if forget {
@@ -130,11 +131,11 @@ func TestMisbehaving_replyLostAndOvertaken(t *testing.T) {
 			}
 			return redistest.Reply{Close: true}
 		})
-		err := store.Save(t.Context(), id, stored("two", mustLoad(t, store, id).Version))
+		err := store.Save(t.Context(), id, storesuite.Stored("two", storesuite.MustLoad(t, store, id).Version))
 		if !errors.Is(err, ginsession.ErrUnavailable) || errors.Is(err, ginsession.ErrConflict) || errors.Is(err, ginsession.ErrNotFound) {
 			t.Errorf("%s: got %v, want ErrUnavailable: the outcome is unknown", name, err)
 		}
-		if got := string(mustLoad(t, store, id).Data); got != "overtaken" {
+		if got := string(storesuite.MustLoad(t, store, id).Data); got != "overtaken" {
 			t.Errorf("%s: got %q, want what was saved last", name, got)
 		}
 		proxy.Answer(nil)
@@ -148,7 +149,7 @@ func TestMisbehaving_replyToCreationLost(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	store, other := open(t, proxy.Addr), open(t, server.Addr)
 	overtake := func(id string) error {
-		return other.Save(context.Background(), id, stored("overtaken", mustLoad(t, other, id).Version))
+		return other.Save(context.Background(), id, storesuite.Stored("overtaken", storesuite.MustLoad(t, other, id).Version))
 	}
 	remove := func(id string) error { return other.Delete(context.Background(), id) }
 	nothing := func(string) error { return nil }
@@ -166,7 +167,7 @@ func TestMisbehaving_replyToCreationLost(t *testing.T) {
 		{"taken before", "before", nothing, nothing, ginsession.ErrUnavailable, "set set getrange", "before"},
 	} {
 		if row.before != "" {
-			mustSave(t, other, row.name, stored(row.before, nil))
+			storesuite.MustSave(t, other, row.name, storesuite.Stored(row.before, nil))
 		}
 		var sent atomic.Int32
 		proxy.Answer(func(command string, reply []byte) redistest.Reply {
@@ -186,7 +187,7 @@ func TestMisbehaving_replyToCreationLost(t *testing.T) {
 			return redistest.Reply{Data: reply}
 		})
 		proxy.Asked()
-		err := store.Save(t.Context(), row.name, stored("one", nil))
+		err := store.Save(t.Context(), row.name, storesuite.Stored("one", nil))
 		asked := strings.Join(proxy.Asked(), " ")
 		if !errors.Is(err, row.want) || errors.Is(err, ginsession.ErrConflict) || asked != row.asked {
 			t.Errorf("%s: got %v after %q, want %v after %q", row.name, err, asked, row.want, row.asked)
@@ -203,8 +204,8 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 	const n = 20
 	proxy := redistest.StartProxy(t, redistest.Start(t).Addr)
 	store := open(t, proxy.Addr)
-	mustSave(t, store, "id", stored("one", nil))
-	mustSave(t, store, "id", stored("one", mustLoad(t, store, "id").Version)) // which brings the script
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", storesuite.MustLoad(t, store, "id").Version)) // which brings the script
 	var all, arrived sync.WaitGroup
 	arrived.Add(n)
 	proxy.Before(func(string) { arrived.Done(); arrived.Wait() }) // n requests at once, on as many connections
@@ -219,9 +220,9 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 	proxy.Before(nil)
 	proxy.Asked()
 	proxy.HangUp()
-	mustSave(t, store, "id", stored("two", mustLoad(t, store, "id").Version))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("two", storesuite.MustLoad(t, store, "id").Version))
 	for range n {
-		mustLoad(t, store, "id")
+		storesuite.MustLoad(t, store, "id")
 	}
 	if got, want := strings.Join(proxy.Asked(), " "), "get evalsha"+strings.Repeat(" get", n); got != want {
 		t.Errorf("asked %q, want %q", got, want)
@@ -229,12 +230,12 @@ func TestMisbehaving_deadConnections(t *testing.T) {
 }
 
 // Every tenth reply to a write is lost. What was acknowledged counts once;
-// where parallel writers leave it open whether a write was done, there is a 503.
+// if parallel writers leave it open whether a write was done, there is a 503.
 func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
 	t.Parallel()
 	store, proxy := misbehaving(t, "")
-	r := app(t, store)
-	_, _, cookie := get(r, "/set/x", "")
+	r := storesuite.App(store)
+	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	var writes atomic.Int32
 	proxy.Answer(func(command string, reply []byte) redistest.Reply {
 		if command == "evalsha" && writes.Add(1)%10 == 0 {
@@ -243,38 +244,14 @@ func TestMisbehaving_incrementsWithLostReplies(t *testing.T) {
 		return redistest.Reply{Data: reply}
 	})
 	const n = 400
-	wantCounted(t, r, cookie, n, func(i int) {})
+	wantCounted(t, r, cookie, n, func(int64) {})
 }
 
 // wantCounted counts with 8 requests at once, and wants all that were
 // acknowledged, none twice.
-func wantCounted(t *testing.T, r http.Handler, cookie string, n int, before func(i int)) {
+func wantCounted(t *testing.T, r http.Handler, cookie string, n int64, before func(i int64)) {
 	t.Helper()
-	var done, failed atomic.Int32
-	var next atomic.Int32
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
-				before(i)
-				switch status, _, _ := get(r, "/add", cookie); status {
-				case http.StatusOK:
-					done.Add(1)
-				case http.StatusServiceUnavailable:
-					failed.Add(1)
-				default:
-					t.Errorf("got status %d", status)
-				}
-			}
-		})
-	}
-	all.Wait()
-	var there int32
-	_, body, _ := get(r, "/n", cookie)
-	if _, err := fmt.Sscan(body, &there); err != nil || there < done.Load() || there > done.Load()+failed.Load() {
-		t.Errorf("%d increments are there, %d were acknowledged, %d left open", there, done.Load(), failed.Load())
-	}
-	t.Logf("%d acknowledged, %d left open, %d there", done.Load(), failed.Load(), there)
+	storesuite.Count(t, r, cookie, n, before).Want(t, r, cookie)
 }
 
 // The server stops in the middle of increments, and the client sends each again
@@ -282,9 +259,9 @@ func wantCounted(t *testing.T, r http.Handler, cookie string, n int, before func
 func TestMisbehaving_incrementsOverStalls(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	r := app(t, open(t, server.Addr+"?read_timeout=50ms"))
-	_, _, cookie := get(r, "/set/x", "")
-	wantCounted(t, r, cookie, 300, func(i int) {
+	_, _, cookie := storesuite.Get(storesuite.App(open(t, server.Addr)), "/set/x", "") // by a client with more patience
+	r := storesuite.App(open(t, server.Addr+"?read_timeout=50ms"))
+	wantCounted(t, r, cookie, 300, func(i int64) {
 		if i%100 == 50 {
 			server.Pause()
 			time.Sleep(120 * time.Millisecond) // more than two of the client's time-outs
@@ -296,16 +273,16 @@ func TestMisbehaving_incrementsOverStalls(t *testing.T) {
 // A damaged exchange is an outage, not an anonymous visitor.
 func TestMisbehaving_sessionIs503(t *testing.T) {
 	store, proxy := misbehaving(t, "?max_retries=-1")
-	r := app(t, store)
-	_, _, cookie := get(r, "/set/x", "")
+	r := storesuite.App(store)
+	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	proxy.Answer(func(_ string, reply []byte) redistest.Reply {
 		return redistest.Reply{Data: reply[:len(reply)-1], Close: true}
 	})
-	if status, _, after := get(r, "/get", cookie); status != http.StatusServiceUnavailable || after != cookie {
+	if status, _, after := storesuite.Get(r, "/get", cookie); status != http.StatusServiceUnavailable || after != cookie {
 		t.Errorf("got %d, cookie sent: %v, want 503 and none", status, after != cookie)
 	}
 	proxy.Answer(nil)
-	if _, body, _ := get(r, "/get", cookie); body != "x <nil>" {
+	if _, body, _ := storesuite.Get(r, "/get", cookie); body != "x <nil>" {
 		t.Errorf("got %q, want the session, now that the server behaves", body)
 	}
 }
@@ -321,12 +298,12 @@ func TestMisbehaving_timeLimits(t *testing.T) {
 		"impatient client": over(t, redis.NewClient(&redis.Options{Addr: proxy.Addr, ContextTimeoutEnabled: true}), redisstore.WithTimeout(300*time.Millisecond)),
 	}
 	for _, store := range stores {
-		mustSave(t, store, "id", stored(strings.Repeat("x", 200), nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored(strings.Repeat("x", 200), nil))
 		if err := store.Delete(t.Context(), "id"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	mustSave(t, stores["of Open"], "id", stored(strings.Repeat("x", 200), nil))
+	storesuite.MustSave(t, stores["of Open"], "id", storesuite.Stored(strings.Repeat("x", 200), nil))
 	wantInTime := func(name string, ctx context.Context, limit time.Duration) {
 		t.Helper()
 		start := time.Now()
@@ -355,44 +332,14 @@ func TestMisbehaving_timeLimits(t *testing.T) {
 // A hundred requests at once on a stalled server have their 503 together.
 func TestMisbehaving_stalled(t *testing.T) {
 	server := redistest.Start(t)
-	r := app(t, open(t, server.Addr, redisstore.WithTimeout(700*time.Millisecond)))
-	_, _, cookie := get(r, "/set/x", "")
-	server.Pause()
-	start, answers := time.Now(), make(chan int, 100)
-	for i := range 100 {
-		go func() {
-			status, _, _ := get(r, []string{"/get", "/set/y"}[i%2], cookie)
-			answers <- status
-		}()
-	}
-	for range 100 {
-		if status := <-answers; status != http.StatusServiceUnavailable {
-			t.Errorf("got status %d, want 503", status)
-		}
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("100 requests had their 503 after %v, want 2s at most", took)
-	}
-	server.Resume()
-	start = time.Now()
-	for {
-		status, body, _ := get(r, "/get", cookie)
-		if status == http.StatusOK {
-			if body != "x <nil>" && body != "y <nil>" { // a save that was under way may be done after all
-				t.Errorf("got %q, want the session with x or y", body)
-			}
-			return
-		}
-		if time.Since(start) > 2*time.Second {
-			t.Fatal("not back 2s after the server")
-		}
-	}
+	store := open(t, server.Addr, redisstore.WithTimeout(700*time.Millisecond))
+	storesuite.Stalled(t, store, 100, server.Pause, server.Resume, 2*time.Second)
 }
 
 func TestMisbehaving_cancelled(t *testing.T) {
 	store, proxy := misbehaving(t, "")
 	patient := over(t, redis.NewClient(&redis.Options{Addr: proxy.Addr}))
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	proxy.Before(func(command string) {
 		if command == "get" {
@@ -401,7 +348,7 @@ func TestMisbehaving_cancelled(t *testing.T) {
 		}
 	})
 	_, err := patient.Load(ctx, "id")
-	wantErr(t, err, context.Canceled)
+	storesuite.WantErr(t, err, context.Canceled)
 	_, err = store.Load(ctx, "id")
-	wantErr(t, err, context.Canceled)
+	storesuite.WantErr(t, err, context.Canceled)
 }

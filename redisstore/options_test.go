@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,17 +8,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
-
-func wantMistake(t *testing.T, err error, option, way string) {
-	t.Helper()
-	var mistake *ginsession.ConfigError
-	if !errors.As(err, &mistake) || mistake.Option != "redisstore."+option || !strings.Contains(mistake.Reason, way) {
-		t.Errorf("got %v, want a ConfigError of %s that says %q", err, option, way)
-	}
-}
 
 // A client that may answer with something old is refused.
 func TestNew_unfitClients(t *testing.T) {
@@ -47,7 +39,7 @@ func TestNew_unfitClients(t *testing.T) {
 			if ways[name] != "" {
 				way = ways[name]
 			}
-			wantMistake(t, err, "New", way)
+			storesuite.WantMistake(t, err, "redisstore.New", way)
 			if client != nil && name != "is nil" && name != "the client that it was of" {
 				_ = client.Close()
 			}
@@ -59,13 +51,13 @@ func TestNew_options(t *testing.T) {
 	client := redis.NewClient(&redis.Options{})
 	defer func() { _ = client.Close() }()
 	_, err := redisstore.New(client, redisstore.WithKeyPrefix("p:"), nil)
-	wantMistake(t, err, "options", "option 2 is nil")
+	storesuite.WantMistake(t, err, "redisstore.options", "option 2 is nil")
 	for _, d := range []time.Duration{0, -time.Second, time.Millisecond} {
 		_, err = redisstore.New(client, redisstore.WithTimeout(d))
-		wantMistake(t, err, "WithTimeout", "10ms or more")
+		storesuite.WantMistake(t, err, "redisstore.WithTimeout", "10ms or more")
 	}
 	_, err = redisstore.Open("redis://127.0.0.1", redisstore.WithTimeout(0))
-	wantMistake(t, err, "WithTimeout", "10ms or more")
+	storesuite.WantMistake(t, err, "redisstore.WithTimeout", "10ms or more")
 }
 
 // No error about a URL shows what may be a password.
@@ -88,7 +80,7 @@ func TestOpen_mistakes(t *testing.T) {
 	}
 	for _, row := range rows {
 		_, err := redisstore.Open(row.url)
-		wantMistake(t, err, "Open", row.way)
+		storesuite.WantMistake(t, err, "redisstore.Open", row.way)
 		if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "hun/ter2")) {
 			t.Errorf("%q: the error shows it: %v", row.url, err)
 		}
@@ -104,14 +96,14 @@ func TestOpen_close(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})
 	yours := over(t, client)
 	for _, store := range []*redisstore.Store{own, yours} {
-		mustSave(t, store, "id"+redistest.FreeAddr(t), stored("one", nil))
+		storesuite.MustSave(t, store, "id"+redistest.FreeAddr(t), storesuite.Stored("one", nil))
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	wantErr(t, loadErr(t, own), ginsession.ErrUnavailable)
-	wantErr(t, loadErr(t, own), redis.ErrClosed)
-	wantErr(t, loadErr(t, yours), ginsession.ErrNotFound) // the client goes on
+	storesuite.WantErr(t, storesuite.LoadErr(own), ginsession.ErrUnavailable)
+	storesuite.WantErr(t, storesuite.LoadErr(own), redis.ErrClosed)
+	storesuite.WantErr(t, storesuite.LoadErr(yours), ginsession.ErrNotFound) // the client goes on
 }
 
 func TestMust(t *testing.T) {

@@ -12,13 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 	"github.com/ginsession/ginsession/storetest"
 )
 
 // shortLoad is for outages that are over when the servers say so.
-var shortLoad = storetest.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
+var shortLoad = storesuite.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
 
 func TestOutages_forgetful(t *testing.T) {
 	t.Parallel()
@@ -32,15 +33,15 @@ func TestOutages_persistent(t *testing.T) {
 
 // outages are those of one server. One that persists forgets nothing when its
 // process dies.
-func outages(t *testing.T, load storetest.Load, args ...string) {
+func outages(t *testing.T, load storesuite.Load, args ...string) {
 	t.Helper()
 	server := redistest.Start(t, args...)
 	forgets := args == nil
-	storetest.RunOutages(t, open(t, server.Addr), load,
-		storetest.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: forgets},
-		storetest.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: forgets},
+	storesuite.RunOutages(t, open(t, server.Addr), load,
+		storesuite.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: forgets},
+		storesuite.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: forgets},
 	)
 }
 
@@ -50,7 +51,7 @@ func TestCluster(t *testing.T) {
 	store := clusterStore(t, c)
 	t.Run("contract", func(t *testing.T) { storetest.Run(t, store) })
 	t.Run("sessions", func(t *testing.T) {
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
+		storesuite.RunSessions(t, store, storesuite.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 100})
 	})
 	t.Run("plain client", func(t *testing.T) { plainClient(t, c) })
 	t.Run("moved slot", func(t *testing.T) { movedSlot(t, c, store) })
@@ -69,7 +70,7 @@ func clusterStore(t *testing.T, c *redistest.Cluster) *redisstore.Store {
 func plainClient(t *testing.T, c *redistest.Cluster) {
 	store := impatient(t, c.Nodes[0].Addr)
 	for i := range 100 {
-		if err := store.Save(t.Context(), fmt.Sprint("plain", i), stored("one", nil)); err != nil {
+		if err := store.Save(t.Context(), fmt.Sprint("plain", i), storesuite.Stored("one", nil)); err != nil {
 			wantRefused(t, err, "MOVED", "redis.NewClusterClient")
 			return
 		}
@@ -80,7 +81,7 @@ func plainClient(t *testing.T, c *redistest.Cluster) {
 // While a slot moves, and after it has, its sessions are found.
 func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 	const id = "of the slot"
-	mustSave(t, store, id, stored("one", nil))
+	storesuite.MustSave(t, store, id, storesuite.Stored("one", nil))
 	from := c.Master("session:" + id)
 	slot := from.Do("CLUSTER", "KEYSLOT", "session:"+id)
 	to := c.Nodes[0]
@@ -93,11 +94,11 @@ func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
 	change := func(want string) {
 		t.Helper()
-		r := mustLoad(t, store, id)
+		r := storesuite.MustLoad(t, store, id)
 		if string(r.Data) != want {
 			t.Errorf("got %q, want %q", r.Data, want)
 		}
-		mustSave(t, store, id, stored(want+" more", r.Version))
+		storesuite.MustSave(t, store, id, storesuite.Stored(want+" more", r.Version))
 	}
 	change("one")
 	keys := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 1000).([]any)
@@ -112,29 +113,29 @@ func movedSlot(t *testing.T, c *redistest.Cluster, store ginsession.Store) {
 }
 
 // clusterFailover makes outages happen to a Cluster, in the middle of a load.
-func clusterFailover(t *testing.T, c *redistest.Cluster, load storetest.Load, outages ...storetest.Outage) {
+func clusterFailover(t *testing.T, c *redistest.Cluster, load storesuite.Load, outages ...storesuite.Outage) {
 	store := clusterStore(t, c)
 	check := settle(t, store)
 	c.AwaitReplicated()
-	storetest.RunOutages(t, store, load, outages...)
+	storesuite.RunOutages(t, store, load, outages...)
 	check()
 }
 
 // masterKilled kills a master for good, until it is asked to return.
-func masterKilled(c *redistest.Cluster) (killed, returns storetest.Outage) {
+func masterKilled(c *redistest.Cluster) (killed, returns storesuite.Outage) {
 	var victim *redistest.Server
-	killed = storetest.Outage{
+	killed = storesuite.Outage{
 		Name: "master killed", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Kill() }, End: c.AwaitFailover,
 	}
-	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: func() { c.AwaitOK(); c.AwaitReplicated() }}
+	returns = storesuite.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: func() { c.AwaitOK(); c.AwaitReplicated() }}
 	return killed, returns
 }
 
 // masterStalls stops a master until another has taken its place.
-func masterStalls(c *redistest.Cluster) storetest.Outage {
+func masterStalls(c *redistest.Cluster) storesuite.Outage {
 	var victim *redistest.Server
-	return storetest.Outage{
+	return storesuite.Outage{
 		Name: "master stalls", Rewinds: true,
 		Begin: func() { victim = c.Master("session:any"); victim.Pause() },
 		End:   func() { c.AwaitFailover(); victim.Resume(); c.AwaitFailover(); c.AwaitReplicated() },
@@ -160,21 +161,21 @@ func sentinelStore(t *testing.T, s *redistest.Sentinels) *redisstore.Store {
 	}))
 }
 
-func sentinelFailover(t *testing.T, s *redistest.Sentinels, load storetest.Load, outages ...storetest.Outage) {
+func sentinelFailover(t *testing.T, s *redistest.Sentinels, load storesuite.Load, outages ...storesuite.Outage) {
 	store := sentinelStore(t, s)
 	check := settle(t, store)
 	s.Master().AwaitReplicated()
-	storetest.RunOutages(t, store, load, outages...)
+	storesuite.RunOutages(t, store, load, outages...)
 	check()
 }
 
-func sentinelMasterKilled(s *redistest.Sentinels) (killed, returns storetest.Outage) {
+func sentinelMasterKilled(s *redistest.Sentinels) (killed, returns storesuite.Outage) {
 	var victim *redistest.Server
-	killed = storetest.Outage{
+	killed = storesuite.Outage{
 		Name: "master killed", Rewinds: true,
 		Begin: func() { victim = s.Master(); victim.Kill() }, End: s.AwaitMaster,
 	}
-	returns = storetest.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: s.AwaitReplicas}
+	returns = storesuite.Outage{Name: "it returns", Begin: func() { victim.Restart() }, End: s.AwaitReplicas}
 	return killed, returns
 }
 
@@ -195,24 +196,24 @@ func TestFailover_replicaLags(t *testing.T) {
 		wire := redistest.StartWire(t, master.Addr)
 		_, port, _ := net.SplitHostPort(wire.Addr)
 		replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+port)
-		r := app(t, impatient(t, master.Addr))
+		r := storesuite.App(impatient(t, master.Addr))
 		var cookie string
 		master.Await("the replica is there", func(*redis.Client) bool { // else what is saved is not in what it is sent
 			return strings.Contains(master.Info("slave0"), "state=online")
 		})
 		master.Await("it knows of the replica, and takes a save", func(*redis.Client) (saved bool) {
-			_, _, cookie = get(r, "/set/x", "")
+			_, _, cookie = storesuite.Get(r, "/set/x", "")
 			return cookie != ""
 		})
 		master.AwaitReplicated()
 		wire.Cut()
 		master.Await("the replica is missed", func(*redis.Client) bool { return master.Info("connected_slaves") == "0" })
-		if status, _, _ := get(r, "/logout", cookie); status != row.logout {
+		if status, _, _ := storesuite.Get(r, "/logout", cookie); status != row.logout {
 			t.Errorf("%v: log-out: got status %d, want %d", row.args, status, row.logout)
 		}
 		master.Kill()
 		replica.Do("REPLICAOF", "NO", "ONE")
-		wantSession(t, app(t, open(t, replica.Addr)), cookie, row.afterFailover)
+		wantSession(t, storesuite.App(open(t, replica.Addr)), cookie, row.afterFailover)
 	}
 }
 
@@ -220,13 +221,13 @@ func TestFailover_replicaLags(t *testing.T) {
 // change.
 func settle(t *testing.T, store ginsession.Store) (check func()) {
 	t.Helper()
-	r := app(t, store)
+	r := storesuite.App(store)
 	const sessions = 200
 	var cookies, ended [sessions]string
 	for i := range sessions {
-		_, _, cookies[i] = get(r, fmt.Sprint("/set/value", i), "")
-		_, _, ended[i] = get(r, fmt.Sprint("/set/value", i), "")
-		if status, _, _ := get(r, "/logout", ended[i]); status != http.StatusOK {
+		_, _, cookies[i] = storesuite.Get(r, fmt.Sprint("/set/value", i), "")
+		_, _, ended[i] = storesuite.Get(r, fmt.Sprint("/set/value", i), "")
+		if status, _, _ := storesuite.Get(r, "/logout", ended[i]); status != http.StatusOK {
 			t.Fatalf("logging out: status %d", status)
 		}
 	}
@@ -241,7 +242,7 @@ func settle(t *testing.T, store ginsession.Store) (check func()) {
 
 func wantSession(t *testing.T, r *gin.Engine, cookie, want string) {
 	t.Helper()
-	if status, body, _ := get(r, "/get", cookie); status != http.StatusOK || body != want {
+	if status, body, _ := storesuite.Get(r, "/get", cookie); status != http.StatusOK || body != want {
 		t.Errorf("after the failover: got %d %q, want %q", status, body, want)
 	}
 }

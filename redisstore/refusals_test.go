@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 )
@@ -33,60 +34,54 @@ func wantRefused(t *testing.T, err error, code, way string) {
 	}
 }
 
-func loadErr(t *testing.T, store ginsession.Store) error {
-	t.Helper()
-	_, err := store.Load(t.Context(), "id")
-	return err
-}
-
 func saveErr(t *testing.T, store ginsession.Store) error {
 	t.Helper()
-	return store.Save(t.Context(), "new id", stored("one", nil))
+	return store.Save(t.Context(), "new id", storesuite.Stored("one", nil))
 }
 
 func TestRefusal_password(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "se%ret")
-	wantRefused(t, loadErr(t, impatient(t, server.Addr)), "NOAUTH", "put it into the URL")
+	wantRefused(t, storesuite.LoadErr(impatient(t, server.Addr)), "NOAUTH", "put it into the URL")
 	wantRefused(t, saveErr(t, impatient(t, server.Addr)), "NOAUTH", "put it into the URL")
 	wrong := openURL(t, "redis://:wr0ng@"+server.Addr)
-	wantRefused(t, loadErr(t, wrong), "WRONGPASS", "user name and password")
-	if err := loadErr(t, wrong); strings.Contains(err.Error(), "wr0ng") {
+	wantRefused(t, storesuite.LoadErr(wrong), "WRONGPASS", "user name and password")
+	if err := storesuite.LoadErr(wrong); strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("the error shows the password: %v", err)
 	}
-	mustSave(t, openURL(t, "redis://:se%25ret@"+server.Addr), "id", stored("one", nil))
+	storesuite.MustSave(t, openURL(t, "redis://:se%25ret@"+server.Addr), "id", storesuite.Stored("one", nil))
 }
 
 func TestRefusal_permissions(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do(acl("+get")...)
 	store := openURL(t, "redis://app:se%25ret@"+server.Addr)
-	wantErr(t, loadErr(t, store), ginsession.ErrNotFound)
+	storesuite.WantErr(t, storesuite.LoadErr(store), ginsession.ErrNotFound)
 	wantRefused(t, saveErr(t, store), "NOPERM", "ACL SETUSER")
-	mustSave(t, open(t, server.Addr), "there", stored("one", nil))
+	storesuite.MustSave(t, open(t, server.Addr), "there", storesuite.Stored("one", nil))
 	server.Do(acl("+get", "+evalsha", "+eval", "+getrange", "+exists")...)
 	wantRefused(t, saveErr(t, store), "NOPERM", "ACL SETUSER")
-	err := store.Save(t.Context(), "there", stored("two", mustLoad(t, store, "there").Version))
+	err := store.Save(t.Context(), "there", storesuite.Stored("two", storesuite.MustLoad(t, store, "there").Version))
 	wantRefused(t, err, "", "ACL SETUSER") // inside the script
 	other := openURL(t, "redis://app:se%25ret@"+server.Addr, redisstore.WithKeyPrefix("shop:"))
-	wantRefused(t, loadErr(t, other), "NOPERM", "keys under the prefix")
+	wantRefused(t, storesuite.LoadErr(other), "NOPERM", "keys under the prefix")
 }
 
 func TestRefusal_replica(t *testing.T) {
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
-	mustSave(t, open(t, master.Addr), "id", stored("one", nil))
+	storesuite.MustSave(t, open(t, master.Addr), "id", storesuite.Stored("one", nil))
 	replica := redistest.Start(t, "--replicaof", "127.0.0.1 "+master.Port(), "--replica-serve-stale-data", "no")
 	master.AwaitReplicated()
 	store := impatient(t, replica.Addr)
 	wantRefused(t, saveErr(t, store), "READONLY", "connect to the master")
-	version := mustLoad(t, store, "id").Version
-	wantRefused(t, store.Save(t.Context(), "id", stored("two", version)), "READONLY", "connect to the master")
+	version := storesuite.MustLoad(t, store, "id").Version
+	wantRefused(t, store.Save(t.Context(), "id", storesuite.Stored("two", version)), "READONLY", "connect to the master")
 	wantRefused(t, store.Delete(t.Context(), "id"), "READONLY", "connect to the master")
-	if got := string(mustLoad(t, store, "id").Data); got != "one" {
+	if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
 		t.Errorf("got %q, want what was there", got)
 	}
 	master.Kill()
 	replica.Await("the master is missed", func(*redis.Client) bool { return replica.Info("master_link_status") == "down" })
-	wantRefused(t, loadErr(t, store), "MASTERDOWN", "lost its master")
+	wantRefused(t, storesuite.LoadErr(store), "MASTERDOWN", "lost its master")
 }
 
 func TestRefusal_tooFewReplicas(t *testing.T) {
@@ -97,12 +92,12 @@ func TestRefusal_tooFewReplicas(t *testing.T) {
 func TestRefusal_outOfMemory(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	store := impatient(t, server.Addr)
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 	server.Do("CONFIG", "SET", "maxmemory", "1")
-	version := mustLoad(t, store, "id").Version
-	wantRefused(t, store.Save(t.Context(), "id", stored("two", version)), "OOM", "raise maxmemory")
+	version := storesuite.MustLoad(t, store, "id").Version
+	wantRefused(t, store.Save(t.Context(), "id", storesuite.Stored("two", version)), "OOM", "raise maxmemory")
 	wantRefused(t, saveErr(t, store), "OOM", "raise maxmemory")
-	if got := string(mustLoad(t, store, "id").Data); got != "one" {
+	if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
 		t.Errorf("got %q, want what was there", got)
 	}
 	if err := store.Delete(t.Context(), "id"); err != nil {
@@ -128,7 +123,7 @@ func TestRefusal_cannotPersist(t *testing.T) {
 func TestRefusal_busy(t *testing.T) {
 	server := redistest.Start(t, "--busy-reply-threshold", "10")
 	store := impatient(t, server.Addr)
-	wantErr(t, loadErr(t, store), ginsession.ErrNotFound)
+	storesuite.WantErr(t, storesuite.LoadErr(store), ginsession.ErrNotFound)
 	c := server.Client()
 	defer func() { _ = c.Close() }()
 	done := make(chan struct{})
@@ -136,18 +131,18 @@ func TestRefusal_busy(t *testing.T) {
 	server.Await("the script runs", func(r *redis.Client) bool {
 		return redis.HasErrorPrefix(r.Ping(context.Background()).Err(), "BUSY")
 	})
-	wantRefused(t, loadErr(t, store), "BUSY", "SCRIPT KILL")
+	wantRefused(t, storesuite.LoadErr(store), "BUSY", "SCRIPT KILL")
 	wantRefused(t, saveErr(t, store), "BUSY", "SCRIPT KILL")
 	server.Do("SCRIPT", "KILL")
 	<-done
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 }
 
 func TestRefusal_loading(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--enable-debug-command", "yes", "--loading-process-events-interval-bytes", "1024")
 	store := impatient(t, server.Addr)
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 	server.Do("DEBUG", "POPULATE", 1000, "key", 1000)
 	server.Do("SAVE")
 	server.Kill()
@@ -155,11 +150,11 @@ func TestRefusal_loading(t *testing.T) {
 	server.Await("loading", func(r *redis.Client) bool {
 		return redis.HasErrorPrefix(r.Ping(context.Background()).Err(), "LOADING")
 	})
-	wantRefused(t, loadErr(t, store), "LOADING", "still loading")
+	wantRefused(t, storesuite.LoadErr(store), "LOADING", "still loading")
 	wantRefused(t, saveErr(t, store), "LOADING", "still loading")
 	server.Do("CONFIG", "SET", "key-load-delay", 0)
 	server.Await("loaded", func(r *redis.Client) bool { return r.Ping(context.Background()).Err() == nil })
-	if got := string(mustLoad(t, store, "id").Data); got != "one" {
+	if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
 		t.Errorf("got %q, want what was saved", got)
 	}
 }
@@ -168,10 +163,10 @@ func TestRefusal_wrongType(t *testing.T) {
 	server := redistest.Start(t)
 	store := impatient(t, server.Addr)
 	server.Do("RPUSH", "session:id", "somebody else's")
-	wantRefused(t, loadErr(t, store), "WRONGTYPE", "WithKeyPrefix")
-	mustSave(t, store, "another", stored("one", nil))
-	wantRefused(t, store.Save(t.Context(), "id", stored("two", mustLoad(t, store, "another").Version)), "WRONGTYPE", "WithKeyPrefix")
-	wantErr(t, store.Save(t.Context(), "id", stored("one", nil)), ginsession.ErrConflict)
+	wantRefused(t, storesuite.LoadErr(store), "WRONGTYPE", "WithKeyPrefix")
+	storesuite.MustSave(t, store, "another", storesuite.Stored("one", nil))
+	wantRefused(t, store.Save(t.Context(), "id", storesuite.Stored("two", storesuite.MustLoad(t, store, "another").Version)), "WRONGTYPE", "WithKeyPrefix")
+	storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("one", nil)), ginsession.ErrConflict)
 	if n := server.Do("LLEN", "session:id"); n != int64(1) {
 		t.Errorf("somebody else's list has %v elements, want 1", n)
 	}
@@ -179,7 +174,7 @@ func TestRefusal_wrongType(t *testing.T) {
 
 func TestRefusal_clusterWithoutSlots(t *testing.T) {
 	server := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", strings.Split(redistest.FreeAddr(t), ":")[1])
-	wantRefused(t, loadErr(t, impatient(t, server.Addr)), "CLUSTERDOWN", "CLUSTER INFO")
+	wantRefused(t, storesuite.LoadErr(impatient(t, server.Addr)), "CLUSTERDOWN", "CLUSTER INFO")
 }
 
 func TestRefusal_maxClients(t *testing.T) {
@@ -189,7 +184,7 @@ func TestRefusal_maxClients(t *testing.T) {
 	if err := first.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	err := loadErr(t, impatient(t, server.Addr))
+	err := storesuite.LoadErr(impatient(t, server.Addr))
 	if !errors.Is(err, ginsession.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
@@ -219,18 +214,18 @@ func TestRefusal_fakes(t *testing.T) {
 		"a line without end":   {strings.Repeat("x", 1<<16), "", ""},
 	}
 	there := open(t, redistest.Start(t).Addr)
-	mustSave(t, there, "id", stored("one", nil))
-	version := mustLoad(t, there, "id").Version
+	storesuite.MustSave(t, there, "id", storesuite.Stored("one", nil))
+	version := storesuite.MustLoad(t, there, "id").Version
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := openURL(t, "redis://"+redistest.StartFake(t, row.reply)+"?max_retries=-1&read_timeout=200ms&protocol=2")
-			errs := []error{store.Save(t.Context(), "id", stored("two", version)), saveErr(t, store)}
+			errs := []error{store.Save(t.Context(), "id", storesuite.Stored("two", version)), saveErr(t, store)}
 			if name == "nothing" { // is what a server answers if there is a record already
 				errs = errs[:1]
 			}
 			for _, err := range errs {
-				wantErr(t, err, ginsession.ErrUnavailable)
+				storesuite.WantErr(t, err, ginsession.ErrUnavailable)
 				if row.way != "" {
 					wantRefused(t, err, row.code, row.way)
 				}
@@ -248,7 +243,7 @@ func TestRefusal_nobodyThere(t *testing.T) {
 	store := open(t, server.Addr)
 	server.Kill()
 	start := time.Now()
-	for _, err := range []error{loadErr(t, store), saveErr(t, store), store.Delete(t.Context(), "id")} {
+	for _, err := range []error{storesuite.LoadErr(store), saveErr(t, store), store.Delete(t.Context(), "id")} {
 		if !errors.Is(err, ginsession.ErrUnavailable) || !strings.Contains(err.Error(), "Redis does not answer") {
 			t.Errorf("got %v, want ErrUnavailable and what is wrong", err)
 		}
@@ -256,8 +251,8 @@ func TestRefusal_nobodyThere(t *testing.T) {
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("three refused connections took %v, want 1s at most", took)
 	}
-	r := app(t, store)
-	if status, body, cookie := get(r, "/set/x", ""); status != http.StatusServiceUnavailable || cookie != "" || body != "Service Unavailable\n" {
+	r := storesuite.App(store)
+	if status, body, cookie := storesuite.Get(r, "/set/x", ""); status != http.StatusServiceUnavailable || cookie != "" || body != "Service Unavailable\n" {
 		t.Errorf("got %d %q, cookie sent: %v, want 503 and none", status, body, cookie != "")
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
-	"github.com/ginsession/ginsession/storetest"
 )
 
-var longLoad = storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second}
+var longLoad = storesuite.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second}
 
 func TestSoak_sessions(t *testing.T) {
-	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Full)
+	storesuite.RunSessions(t, open(t, redistest.Start(t).Addr), storesuite.Full)
 }
 
 func TestSoak_outagesForgetful(t *testing.T) { outages(t, longLoad) }
@@ -23,7 +23,7 @@ func TestSoak_outagesPersistent(t *testing.T) {
 }
 
 func TestSoak_clusterSessions(t *testing.T) {
-	storetest.RunSessions(t, clusterStore(t, redistest.StartCluster(t)), storetest.Full)
+	storesuite.RunSessions(t, clusterStore(t, redistest.StartCluster(t)), storesuite.Full)
 }
 
 func TestSoak_clusterFailover(t *testing.T) {
@@ -34,7 +34,7 @@ func TestSoak_clusterFailover(t *testing.T) {
 }
 
 func TestSoak_sentinelSessions(t *testing.T) {
-	storetest.RunSessions(t, sentinelStore(t, redistest.StartSentinels(t)), storetest.Full)
+	storesuite.RunSessions(t, sentinelStore(t, redistest.StartSentinels(t)), storesuite.Full)
 }
 
 func TestSoak_sentinelFailover(t *testing.T) {
@@ -48,11 +48,11 @@ func TestSoak_sentinelFailover(t *testing.T) {
 // redirections.
 func TestSoak_clusterCounting(t *testing.T) {
 	c := redistest.StartCluster(t)
-	r := app(t, clusterStore(t, c))
-	_, _, cookie := get(r, "/set/x", "")
+	r := storesuite.App(clusterStore(t, c))
+	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	key := c.Keys()[0]
 	var failover sync.Mutex // one after the other
-	wantCounted(t, r, cookie, 9000, func(i int) {
+	wantCounted(t, r, cookie, 9000, func(i int64) {
 		switch i {
 		case 1000, 3000:
 			failover.Lock()

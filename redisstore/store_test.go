@@ -1,14 +1,12 @@
 package redisstore_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/redisstore"
 	"github.com/ginsession/ginsession/redisstore/internal/redistest"
 	"github.com/ginsession/ginsession/storetest"
@@ -57,34 +56,6 @@ func over(t *testing.T, client redis.UniversalClient, opts ...redisstore.Option)
 		t.Fatal(err)
 	}
 	return store
-}
-
-// stored is a record that lasts.
-func stored(data string, version any) ginsession.Record {
-	return ginsession.Record{Data: []byte(data), Expires: time.Now().Add(time.Hour), Version: version}
-}
-
-func mustSave(t *testing.T, store ginsession.Store, id string, r ginsession.Record) {
-	t.Helper()
-	if err := store.Save(t.Context(), id, r); err != nil {
-		t.Fatalf("saving: %v", err)
-	}
-}
-
-func mustLoad(t *testing.T, store ginsession.Store, id string) ginsession.Record {
-	t.Helper()
-	r, err := store.Load(context.Background(), id)
-	if err != nil {
-		t.Fatalf("loading: %v", err)
-	}
-	return r
-}
-
-func wantErr(t *testing.T, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("got error %v, want %v", got, want)
-	}
 }
 
 func TestStore_contract(t *testing.T) {
@@ -126,7 +97,7 @@ func acl(rules ...any) []any {
 
 func TestStore_sessions(t *testing.T) {
 	t.Parallel()
-	storetest.RunSessions(t, open(t, redistest.Start(t).Addr), storetest.Short)
+	storesuite.RunSessions(t, open(t, redistest.Start(t).Addr), storesuite.Short)
 }
 
 // One round trip for each load, save and delete, once the script is known. A
@@ -135,12 +106,14 @@ func TestStore_roundTrips(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	store := open(t, proxy.Addr)
-	save := func() error { return store.Save(t.Context(), "id", stored("two", mustLoad(t, store, "id").Version)) }
+	save := func() error {
+		return store.Save(t.Context(), "id", storesuite.Stored("two", storesuite.MustLoad(t, store, "id").Version))
+	}
 	steps := []struct {
 		name, want string
 		do         func() error
 	}{
-		{"create", "set", func() error { return store.Save(t.Context(), "id", stored("one", nil)) }},
+		{"create", "set", func() error { return store.Save(t.Context(), "id", storesuite.Stored("one", nil)) }},
 		{"load", "get", func() error { _, err := store.Load(t.Context(), "id"); return err }},
 		{"the first save", "get evalsha eval", save},
 		{"save", "get evalsha", save},
@@ -159,17 +132,17 @@ func TestStore_roundTrips(t *testing.T) {
 func TestStore_conflictAndScriptForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	store := open(t, server.Addr)
-	mustSave(t, store, "id", stored("one", nil))
-	old := mustLoad(t, store, "id").Version
-	mustSave(t, store, "id", stored("two", old))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
+	old := storesuite.MustLoad(t, store, "id").Version
+	storesuite.MustSave(t, store, "id", storesuite.Stored("two", old))
 	server.Do("SCRIPT", "FLUSH")
-	wantErr(t, store.Save(t.Context(), "id", stored("three", old)), ginsession.ErrConflict)
+	storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("three", old)), ginsession.ErrConflict)
 }
 
 func TestStore_keys(t *testing.T) {
 	server := redistest.Start(t)
-	mustSave(t, open(t, server.Addr), "one", stored("data", nil))
-	mustSave(t, open(t, server.Addr, redisstore.WithKeyPrefix("shop:")), "two", stored("data", nil))
+	storesuite.MustSave(t, open(t, server.Addr), "one", storesuite.Stored("data", nil))
+	storesuite.MustSave(t, open(t, server.Addr, redisstore.WithKeyPrefix("shop:")), "two", storesuite.Stored("data", nil))
 	keys := server.Keys()
 	slices.Sort(keys)
 	if want := []string{"session:one", "shop:two"}; !slices.Equal(keys, want) {
@@ -181,7 +154,7 @@ func TestStore_keys(t *testing.T) {
 func TestStore_expiry(t *testing.T) {
 	server := redistest.Start(t)
 	store := open(t, server.Addr)
-	r := stored("one", nil)
+	r := storesuite.Stored("one", nil)
 	wantLeft := func(lifetime time.Duration) {
 		t.Helper()
 		left := time.Duration(server.Do("PTTL", "session:id").(int64)) * time.Millisecond
@@ -191,42 +164,31 @@ func TestStore_expiry(t *testing.T) {
 	}
 	for _, lifetime := range []time.Duration{time.Minute, 400 * 24 * time.Hour, 1500 * time.Millisecond, 200 * 365 * 24 * time.Hour} {
 		r.Expires = time.Now().Add(lifetime)
-		mustSave(t, store, "id", r)
+		storesuite.MustSave(t, store, "id", r)
 		wantLeft(lifetime)
-		r.Version = mustLoad(t, store, "id").Version
+		r.Version = storesuite.MustLoad(t, store, "id").Version
 	}
 	r.Expires = time.Now().Add(-time.Hour)
-	mustSave(t, store, "id", r)
+	storesuite.MustSave(t, store, "id", r)
 	time.Sleep(2 * time.Millisecond) // the server's clock cannot be injected
 	_, err := store.Load(t.Context(), "id")
-	wantErr(t, err, ginsession.ErrNotFound)
+	storesuite.WantErr(t, err, ginsession.ErrNotFound)
 }
 
 func TestStore_tooLarge(t *testing.T) {
-	store := open(t, redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr)
-	mustSave(t, store, "id", stored("one", nil))
-	version := mustLoad(t, store, "id").Version
-	wantErr(t, store.Save(t.Context(), "id", stored(strings.Repeat("x", 1<<20-15), version)), ginsession.ErrTooLarge)
-	if got := string(mustLoad(t, store, "id").Data); got != "one" {
-		t.Errorf("a record that is too large left %d bytes behind, want what was there", len(got))
-	}
-	mustSave(t, store, "id", stored(strings.Repeat("x", 1<<20-16), version)) // the most that fits
+	storesuite.TooLarge(t, open(t, redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr), 1<<20-16)
 }
 
 func TestStore_versionOfAnother(t *testing.T) {
-	store := open(t, redistest.Start(t).Addr)
-	mustSave(t, store, "id", stored("one", nil))
-	if err := store.Save(t.Context(), "id", stored("two", uint64(1))); err == nil || !strings.Contains(err.Error(), "uint64") {
-		t.Errorf("got %v, want an error that names the type", err)
-	}
+	storesuite.ForeignVersion(t, open(t, redistest.Start(t).Addr))
 }
 
 // A version never comes again: not after a delete, not after a restart.
 func TestStore_versionsDoNotComeAgain(t *testing.T) {
 	server := redistest.Start(t)
 	store := open(t, server.Addr)
-	mustSave(t, store, "id", stored("one", nil))
-	old := mustLoad(t, store, "id").Version
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
+	old := storesuite.MustLoad(t, store, "id").Version
 	again := map[string]func(){
 		"deleted":   func() { _ = store.Delete(t.Context(), "id") },
 		"restarted": func() { server.Kill(); server.Restart() },
@@ -234,9 +196,9 @@ func TestStore_versionsDoNotComeAgain(t *testing.T) {
 	}
 	for name, drop := range again {
 		drop()
-		wantErr(t, store.Save(t.Context(), "id", stored("two", old)), ginsession.ErrNotFound)
-		mustSave(t, store, "id", stored("one", nil))
-		if err := store.Save(t.Context(), "id", stored("two", old)); !errors.Is(err, ginsession.ErrConflict) {
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("two", old)), ginsession.ErrNotFound)
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
+		if err := store.Save(t.Context(), "id", storesuite.Stored("two", old)); !errors.Is(err, ginsession.ErrConflict) {
 			t.Errorf("%s and created anew: a save over the old version gave %v, want ErrConflict", name, err)
 		}
 	}
@@ -249,105 +211,44 @@ func TestStore_foreignValues(t *testing.T) {
 	store := open(t, server.Addr)
 	for _, value := range []string{"", "short", "exactly sixteen!", "more than sixteen bytes"} {
 		server.Do("SET", "session:id", value)
-		r := mustLoad(t, store, "id")
+		r := storesuite.MustLoad(t, store, "id")
 		if want := value[min(16, len(value)):]; string(r.Data) != want {
 			t.Errorf("%q: got data %q, want %q", value, r.Data, want)
 		}
-		wantErr(t, store.Save(t.Context(), "id", stored("one", nil)), ginsession.ErrConflict)
-		mustSave(t, store, "id", stored("one", r.Version))
-		wantErr(t, store.Save(t.Context(), "id", stored("two", r.Version)), ginsession.ErrConflict)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("one", nil)), ginsession.ErrConflict)
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", r.Version))
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("two", r.Version)), ginsession.ErrConflict)
 	}
 }
 
-// app is an app with a session in the store.
-func app(t *testing.T, store ginsession.Store) *gin.Engine {
-	t.Helper()
-	r := gin.New()
-	r.Use(ginsession.Must(ginsession.New("a secret of the tests, 32 bytes or more", ginsession.WithStore(store))))
-	r.GET("/set/:value", func(c *gin.Context) { ginsession.From(c).Set("nickname", c.Param("value")) })
-	r.GET("/get", func(c *gin.Context) {
-		s := ginsession.From(c)
-		c.String(http.StatusOK, "%s %v", s.GetString("nickname"), s.Rejected())
-	})
-	r.GET("/add", func(c *gin.Context) {
-		ginsession.Update(ginsession.From(c), "n", func(n int) int { return n + 1 })
-	})
-	r.GET("/n", func(c *gin.Context) { c.String(http.StatusOK, "%d", ginsession.From(c).GetInt("n")) })
-	r.GET("/logout", func(c *gin.Context) { ginsession.From(c).Destroy() })
-	return r
-}
-
-// get sends a request, with a cookie if it is not "", and returns the one that
-// the browser has afterwards.
-func get(h http.Handler, path, cookie string) (status int, body, after string) {
-	req := httptest.NewRequest(http.MethodGet, path, nil)
-	if cookie != "" {
-		req.Header.Set("Cookie", cookie)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, req)
-	for _, c := range w.Result().Cookies() {
-		cookie = c.Name + "=" + c.Value
-	}
-	return w.Code, w.Body.String(), cookie
-}
-
-// Reading all that the server holds reveals nothing, and swapping two users'
-// records gives neither the other's session.
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	server := redistest.Start(t)
-	r := app(t, open(t, server.Addr))
-	cookies := map[string]string{}
-	for _, name := range []string{"Wilhelmina", "Bartholomew"} {
-		_, _, cookies[name] = get(r, "/set/"+name, "")
-	}
-	keys := server.Keys()
-	if len(keys) != 2 {
-		t.Fatalf("got %d keys, want 2", len(keys))
-	}
-	values := make([]string, 2)
-	for i, key := range keys {
-		values[i] = server.Do("GET", key).(string)
-		for name, cookie := range cookies {
-			for _, plain := range []string{"nickname", name, cookie, cookie[15:40]} {
-				if strings.Contains(key, plain) || bytes.Contains([]byte(values[i]), []byte(plain)) {
-					t.Errorf("%q stands in the clear", plain)
-				}
-			}
+	storesuite.Secrets(t, open(t, server.Addr), func() map[string]string {
+		held := map[string]string{}
+		for _, key := range server.Keys() {
+			held[key] = server.Do("GET", key).(string)
 		}
-	}
-	server.Do("MSET", keys[0], values[1], keys[1], values[0])
-	for _, cookie := range cookies {
-		if _, body, _ := get(r, "/get", cookie); body != " "+ginsession.ErrInvalid.Error() {
-			t.Errorf("with the records swapped: got %q, want a fresh session", body)
-		}
-	}
+		return held
+	}, func(key, value string) { server.Do("SET", key, value) })
 }
 
 // A log-out that finds a damaged record gets through all the same.
 func TestStore_damagedRecord(t *testing.T) {
 	server := redistest.Start(t)
-	r := app(t, open(t, server.Addr))
-	_, _, cookie := get(r, "/set/x", "")
+	r := storesuite.App(open(t, server.Addr))
+	_, _, cookie := storesuite.Get(r, "/set/x", "")
 	server.Do("SET", server.Keys()[0], "damaged")
-	if status, body, _ := get(r, "/get", cookie); status != http.StatusOK || body != " "+ginsession.ErrInvalid.Error() {
+	if status, body, _ := storesuite.Get(r, "/get", cookie); status != http.StatusOK || body != " "+ginsession.ErrInvalid.Error() {
 		t.Errorf("got %d %q, want a fresh session", status, body)
 	}
-	if status, _, _ := get(r, "/logout", cookie); status != http.StatusOK {
+	if status, _, _ := storesuite.Get(r, "/logout", cookie); status != http.StatusOK {
 		t.Errorf("log-out: got status %d, want 200", status)
 	}
 }
 
-// Ten anonymous readers leave nothing behind.
 func TestStore_anonymousReadsStoreNothing(t *testing.T) {
 	server := redistest.Start(t)
-	r := app(t, open(t, server.Addr))
-	for range 10 {
-		get(r, "/get", "")
-	}
-	if keys := server.Keys(); len(keys) != 0 {
-		t.Errorf("got %d keys, want none", len(keys))
-	}
+	storesuite.NothingStored(t, open(t, server.Addr), func() int { return len(server.Keys()) })
 }
 
 // A shell that logs commands, as hooks of the client do, shows no record.
@@ -355,7 +256,7 @@ func TestStore_hooksSeeNoRecord(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr})
 	var seen []string
 	client.AddHook(logHook{&seen})
-	mustSave(t, over(t, client), "id", stored("what nobody shall see", nil))
+	storesuite.MustSave(t, over(t, client), "id", storesuite.Stored("what nobody shall see", nil))
 	if all := fmt.Sprint(seen); !strings.Contains(all, "(37 bytes)") || strings.Contains(all, "nobody") {
 		t.Errorf("a hook sees %q, want the record's length only", all)
 	}

@@ -42,7 +42,7 @@ import (
 )
 
 // New returns the cookie of a session that fill has filled: with values, flash
-// messages, permanent or not. It ends the test where the session cannot be
+// messages, permanent or not. It ends the test if the session cannot be
 // saved or is left empty.
 func New(tb testing.TB, middleware gin.HandlerFunc, fill func(*ginsession.Session)) *http.Cookie {
 	tb.Helper()
@@ -53,7 +53,7 @@ func New(tb testing.TB, middleware gin.HandlerFunc, fill func(*ginsession.Sessio
 // between two others would, and returns the cookie that the browser has
 // afterwards: the same one if it was not replaced, nil if it was expired. A nil
 // cookie, or one that is not accepted, stands for a new session. It ends the
-// test where the store or the validator fails, or the session cannot be saved.
+// test if the store or the validator fails, or the session cannot be saved.
 func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, change func(*ginsession.Session)) *http.Cookie {
 	tb.Helper()
 	var before []*http.Cookie
@@ -83,8 +83,8 @@ func Change(tb testing.TB, middleware gin.HandlerFunc, cookie *http.Cookie, chan
 // has; those of other sessions and of the app may be among them. The session
 // is there to be read: nothing of it is saved unless its Save is called, so
 // reading its flash messages takes none out. If no cookie is accepted it is a
-// fresh one, whose Rejected says why. Nil cookies are skipped. Read ends the
-// test where the store or the validator fails.
+// fresh one, whose Rejected returns why. Nil cookies are skipped. Read ends the
+// test if the store or the validator fails.
 func Read(tb testing.TB, middleware gin.HandlerFunc, cookies ...*http.Cookie) *ginsession.Session {
 	tb.Helper()
 	var session *ginsession.Session

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -255,10 +254,8 @@ func TestNew_fails(t *testing.T) {
 		}
 		return
 	}
-	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNew_fails$", "-test.v")
-	again.Env = append(os.Environ(), child+"=1")
-	out, err := again.CombinedOutput()
-	here := regexp.MustCompile(`(?m)^    +sessiontest_test\.go:\d+: sessiontest: .`).FindAll(out, -1)
+	out, err := apptest.Rerun(t, "TestNew_fails", child+"=1")
+	here := regexp.MustCompile(`(?m)^    +sessiontest_test\.go:\d+: sessiontest: .`).FindAllString(out, -1)
 	if want := len(mistakes(t)); err == nil || len(here) != want {
 		t.Errorf("got %v and %d failures at lines of this file, want %d:\n%s", err, len(here), want, out)
 	}

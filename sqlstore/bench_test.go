@@ -3,6 +3,8 @@ package sqlstore_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/ginsession/ginsession/internal/storesuite"
 )
 
 // BenchmarkStore is one connection's work: a read of a session, and a request
@@ -11,15 +13,15 @@ func BenchmarkStore(b *testing.B) {
 	for _, d := range []database{postgreSQL, mariaDB, sqlite} {
 		db := d.open(b)
 		store, _ := d.newStore(b, db)
-		mustSave(b, store, "id", stored(strings.Repeat("x", 500), nil))
+		storesuite.MustSave(b, store, "id", storesuite.Stored(strings.Repeat("x", 500), nil))
 		b.Run(d.name+"/load", func(b *testing.B) {
 			for b.Loop() {
-				mustLoad(b, store, "id")
+				storesuite.MustLoad(b, store, "id")
 			}
 		})
 		b.Run(d.name+"/change", func(b *testing.B) {
 			for b.Loop() {
-				mustSave(b, store, "id", stored(strings.Repeat("x", 500), mustLoad(b, store, "id").Version))
+				storesuite.MustSave(b, store, "id", storesuite.Stored(strings.Repeat("x", 500), storesuite.MustLoad(b, store, "id").Version))
 			}
 		})
 	}

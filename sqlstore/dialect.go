@@ -104,7 +104,7 @@ func (d Dialect) statements(table string) statements {
 }
 
 // complete puts a table's name into a statement, and numbers the parameters
-// where the dialect wants that.
+// if the dialect wants that.
 func (d Dialect) complete(text, table string) string {
 	quote := `"`
 	if d == MySQL {

@@ -68,7 +68,7 @@ var adviceSQLite = []struct{ text, way string }{
 
 const mysqlDuplicate = "1062"
 
-// sqlstateLen tells a SQLSTATE from a number of MySQL, which has four digits.
+// sqlstateLen is the length of a SQLSTATE; a number of MySQL has four digits.
 const sqlstateLen = 5
 
 // mysqlNumber finds the number in an error of go-sql-driver/mysql: "Error 1146

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
 )
@@ -31,16 +32,16 @@ func wantRefused(t *testing.T, err error, way string) {
 // has, and that an app then answers 503.
 func wantNoWrites(t *testing.T, store *sqlstore.Store, way string) {
 	t.Helper()
-	version := mustLoad(t, store, "id").Version
-	wantRefused(t, store.Save(t.Context(), "id", stored(large("two"), version)), way)
-	wantRefused(t, store.Save(t.Context(), "new", stored(large("two"), nil)), way)
-	if got := mustLoad(t, store, "id"); string(got.Data) != "one" || got.Version != version {
+	version := storesuite.MustLoad(t, store, "id").Version
+	wantRefused(t, store.Save(t.Context(), "id", storesuite.Stored(large("two"), version)), way)
+	wantRefused(t, store.Save(t.Context(), "new", storesuite.Stored(large("two"), nil)), way)
+	if got := storesuite.MustLoad(t, store, "id"); string(got.Data) != "one" || got.Version != version {
 		t.Errorf("got %d bytes, want what was there", len(got.Data))
 	}
 	if _, err := store.Load(t.Context(), "new"); !errors.Is(err, ginsession.ErrNotFound) {
 		t.Errorf("a record that was refused: got %v, want ErrNotFound", err)
 	}
-	if status, body, cookie := get(app(t, store), "/set/"+large("x"), ""); status != http.StatusServiceUnavailable || body != "Service Unavailable\n" || cookie != "" {
+	if status, body, cookie := storesuite.Get(storesuite.App(store), "/set/"+large("x"), ""); status != http.StatusServiceUnavailable || body != "Service Unavailable\n" || cookie != "" {
 		t.Errorf("got %d %q, cookie sent: %v, want 503 and none", status, body, cookie != "")
 	}
 }
@@ -54,7 +55,7 @@ func TestRefusal_readOnly(t *testing.T) {
 		t.Parallel()
 		server := sqltest.Shared(t, sqltest.PostgreSQL)
 		store, table := postgreSQL.newStore(t, server.Open(t, server.Addr, ""))
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		readOnly := storeOf(t, server.Open(t, server.Addr, "&default_transaction_read_only=on"), sqlstore.PostgreSQL, sqlstore.WithTable(table))
 		wantNoWrites(t, readOnly, way)
 		wantRefused(t, readOnly.Delete(t.Context(), "id"), way)
@@ -64,7 +65,7 @@ func TestRefusal_readOnly(t *testing.T) {
 		server := sqltest.Start(t, sqltest.MariaDB)
 		admin := server.Open(t, server.Addr, "")
 		store, table := mariaDB.newStore(t, admin)
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		mustExec(t, admin, "CREATE USER 'web'@'127.0.0.1' IDENTIFIED BY 'none of ours'")
 		mustExec(t, admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON app.* TO 'web'@'127.0.0.1'")
 		mustExec(t, admin, "SET GLOBAL read_only = ON") // which the user app need not heed
@@ -73,7 +74,7 @@ func TestRefusal_readOnly(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "db")
 		store, table := sqlite.newStore(t, openFile(t, path, ""))
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		wantNoWrites(t, storeOf(t, openFile(t, path, "&mode=ro"), sqlstore.SQLite, sqlstore.WithTable(table)), way)
 	})
 }
@@ -84,16 +85,16 @@ func TestRefusal_full(t *testing.T) {
 		t.Parallel()
 		server := sqltest.Start(t, sqltest.MariaDB, "--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:24M", "--innodb-autoextend-increment=1")
 		store, _ := mariaDB.newStore(t, server.Open(t, server.Addr, ""))
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		wantRefused(t, fill(t, store), way) // and not more: the server may have found some room by now
-		if got := string(mustLoad(t, store, "id").Data); got != "one" {
+		if got := string(storesuite.MustLoad(t, store, "id").Data); got != "one" {
 			t.Errorf("got %q, want what was there", got)
 		}
 		emptied(t, store)
 	})
 	t.Run("SQLite", func(t *testing.T) {
 		store, _ := sqlite.newStore(t, openFile(t, t.TempDir()+"/db", "&_pragma=max_page_count(200)"))
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		wantRefused(t, fill(t, store), way)
 		wantNoWrites(t, store, way)
 		emptied(t, store)
@@ -105,7 +106,7 @@ func fill(t *testing.T, store *sqlstore.Store) (refusal error) {
 	t.Helper()
 	refused := 0
 	for i := range 1000 {
-		err := store.Save(t.Context(), fmt.Sprint("full", i), stored(large("x"), nil))
+		err := store.Save(t.Context(), fmt.Sprint("full", i), storesuite.Stored(large("x"), nil))
 		if err == nil {
 			refused = 0
 		} else if refused++; refused == 20 {
@@ -125,7 +126,7 @@ func emptied(t *testing.T, store *sqlstore.Store) {
 		for i := range 30 {
 			_ = store.Delete(t.Context(), fmt.Sprint("full", i))
 		}
-		if err = store.Save(t.Context(), "room", stored("x", nil)); err == nil {
+		if err = store.Save(t.Context(), "room", storesuite.Stored("x", nil)); err == nil {
 			return
 		}
 	}
@@ -139,7 +140,7 @@ func TestRefusal_rights(t *testing.T) {
 		server := sqltest.Shared(t, d.kind)
 		admin := server.Open(t, server.Addr, "")
 		store, table := d.newStore(t, admin)
-		mustSave(t, store, "id", stored("one", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 		user := "reader"
 		if d.dialect == sqlstore.PostgreSQL {
 			mustExec(t, admin, "CREATE USER reader PASSWORD 'none of ours'")
@@ -153,8 +154,8 @@ func TestRefusal_rights(t *testing.T) {
 		wantRefused(t, reader.Delete(t.Context(), "id"), way)
 		wantRefused(t, reader.Migrate(t.Context()), "")
 		mustExec(t, admin, "GRANT INSERT, UPDATE, DELETE ON "+table+" TO "+user) // all that it needs
-		mustSave(t, reader, "id", stored("two", mustLoad(t, reader, "id").Version))
-		mustSave(t, reader, "new", stored("two", nil))
+		storesuite.MustSave(t, reader, "id", storesuite.Stored("two", storesuite.MustLoad(t, reader, "id").Version))
+		storesuite.MustSave(t, reader, "new", storesuite.Stored("two", nil))
 		if err := reader.Delete(t.Context(), "new"); err != nil {
 			t.Error(err)
 		}
@@ -167,7 +168,7 @@ func TestRefusal_rights(t *testing.T) {
 func TestRefusal_password(t *testing.T) {
 	eachServer(t, func(t *testing.T, d database) {
 		server := sqltest.Shared(t, d.kind)
-		err := loadErr(storeOf(t, server.OpenAs(t, "app", "hunter2"), d.dialect))
+		err := storesuite.LoadErr(storeOf(t, server.OpenAs(t, "app", "hunter2"), d.dialect))
 		wantRefused(t, err, "does not accept this user, password or database name")
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error shows the password: %v", err)
@@ -190,7 +191,7 @@ func TestRefusal_tooManyConnections(t *testing.T) {
 			}
 			defer func() { _ = conn.Close() }()
 		}
-		wantRefused(t, loadErr(storeOf(t, server.Open(t, server.Addr, ""), d.dialect)), "lower db.SetMaxOpenConns")
+		wantRefused(t, storesuite.LoadErr(storeOf(t, server.Open(t, server.Addr, ""), d.dialect)), "lower db.SetMaxOpenConns")
 	})
 }
 
@@ -198,7 +199,7 @@ func TestRefusal_statementTimeout(t *testing.T) {
 	server := sqltest.Shared(t, sqltest.PostgreSQL)
 	admin := server.Open(t, server.Addr, "")
 	store, table := postgreSQL.newStore(t, admin)
-	mustSave(t, store, "id", stored("one", nil))
+	storesuite.MustSave(t, store, "id", storesuite.Stored("one", nil))
 	tx, err := admin.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +209,7 @@ func TestRefusal_statementTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	impatient := storeOf(t, server.Open(t, server.Addr, "&statement_timeout=50"), sqlstore.PostgreSQL, sqlstore.WithTable(table))
-	wantRefused(t, loadErr(impatient), "look at its statement_timeout")
+	wantRefused(t, storesuite.LoadErr(impatient), "look at its statement_timeout")
 }
 
 func TestRefusal_file(t *testing.T) {
@@ -216,9 +217,9 @@ func TestRefusal_file(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database. ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, loadErr(storeOf(t, openFile(t, path, ""), sqlstore.SQLite)), "is no database")
+	wantRefused(t, storesuite.LoadErr(storeOf(t, openFile(t, path, ""), sqlstore.SQLite)), "is no database")
 	nowhere := filepath.Join(t.TempDir(), "nowhere", "db")
-	wantRefused(t, loadErr(storeOf(t, openFile(t, nowhere, ""), sqlstore.SQLite)), "look at its path")
+	wantRefused(t, storesuite.LoadErr(storeOf(t, openFile(t, nowhere, ""), sqlstore.SQLite)), "look at its path")
 }
 
 func TestRefusal_nobodyThere(t *testing.T) {
@@ -231,7 +232,7 @@ func TestRefusal_nobodyThere(t *testing.T) {
 		_ = l.Close()
 		store := storeOf(t, sqltest.Shared(t, d.kind).Open(t, addr, ""), d.dialect)
 		start := time.Now()
-		for _, err := range []error{loadErr(store), store.Save(t.Context(), "id", stored("one", nil)), store.Delete(t.Context(), "id"), store.Migrate(t.Context())} {
+		for _, err := range []error{storesuite.LoadErr(store), store.Save(t.Context(), "id", storesuite.Stored("one", nil)), store.Delete(t.Context(), "id"), store.Migrate(t.Context())} {
 			wantRefused(t, err, d.dialect.String()+" does not answer")
 		}
 		if took := time.Since(start); took > time.Second {
@@ -286,9 +287,9 @@ func TestRefusal_fakes(t *testing.T) {
 			db := sql.OpenDB(failing{row.err})
 			defer func() { _ = db.Close() }()
 			store := storeOf(t, db, row.dialect, sqlstore.WithTimeout(500*time.Millisecond))
-			for _, err := range []error{loadErr(store), store.Save(t.Context(), "id", stored("one", nil)), store.Delete(t.Context(), "id")} {
+			for _, err := range []error{storesuite.LoadErr(store), store.Save(t.Context(), "id", storesuite.Stored("one", nil)), store.Delete(t.Context(), "id")} {
 				wantRefused(t, err, row.way)
-				wantErr(t, err, row.err)
+				storesuite.WantErr(t, err, row.err)
 			}
 		})
 	}

@@ -3,19 +3,14 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"flag"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	_ "modernc.org/sqlite"
 
-	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
 )
@@ -114,79 +109,4 @@ func rows(t testing.TB, db *sql.DB, table string) (n int) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// stored is a record that lasts.
-func stored(data string, version any) ginsession.Record {
-	return ginsession.Record{Data: []byte(data), Expires: time.Now().Add(time.Hour), Version: version}
-}
-
-func mustSave(t testing.TB, store ginsession.Store, id string, r ginsession.Record) {
-	t.Helper()
-	if err := store.Save(context.Background(), id, r); err != nil {
-		t.Fatalf("saving: %v", err)
-	}
-}
-
-func mustLoad(t testing.TB, store ginsession.Store, id string) ginsession.Record {
-	t.Helper()
-	r, err := store.Load(context.Background(), id)
-	if err != nil {
-		t.Fatalf("loading: %v", err)
-	}
-	return r
-}
-
-func loadErr(store ginsession.Store) error {
-	_, err := store.Load(context.Background(), "id")
-	return err
-}
-
-func wantErr(t testing.TB, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("got error %v, want %v", got, want)
-	}
-}
-
-// app is an app with a session in the store.
-func app(t testing.TB, store ginsession.Store) *gin.Engine {
-	t.Helper()
-	r := gin.New()
-	r.Use(ginsession.Must(ginsession.New("a secret of the tests, 32 bytes or more", ginsession.WithStore(store))))
-	r.GET("/set/:value", func(c *gin.Context) { ginsession.From(c).Set("nickname", c.Param("value")) })
-	r.GET("/get", func(c *gin.Context) {
-		s := ginsession.From(c)
-		c.String(http.StatusOK, "%s %v", s.GetString("nickname"), s.Rejected())
-	})
-	r.GET("/add", func(c *gin.Context) {
-		ginsession.Update(ginsession.From(c), "n", func(n int) int { return n + 1 })
-	})
-	r.GET("/n", func(c *gin.Context) { c.String(http.StatusOK, "%d", ginsession.From(c).GetInt("n")) })
-	r.GET("/logout", func(c *gin.Context) { ginsession.From(c).Destroy() })
-	return r
-}
-
-// get sends a request, with a cookie if it is not "", and returns the one that
-// the browser has afterwards.
-func get(h http.Handler, path, cookie string) (status int, body, after string) {
-	req := httptest.NewRequest(http.MethodGet, path, nil)
-	if cookie != "" {
-		req.Header.Set("Cookie", cookie)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, req)
-	for _, c := range w.Result().Cookies() {
-		cookie = c.Name + "=" + c.Value
-	}
-	return w.Code, w.Body.String(), cookie
-}
-
-func readText(t testing.TB, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

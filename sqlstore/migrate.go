@@ -58,7 +58,7 @@ func (s *Store) probe(ctx context.Context) error {
 // errShape is wrapped in what [Store.checkShape] returns.
 var errShape = errors.New("ginsession: the table has another shape")
 
-// column is what MySQL says of one.
+// column is how MySQL describes one.
 type column struct {
 	kind, key string
 	length    int64

@@ -2,22 +2,14 @@ package sqlstore_test
 
 import (
 	"database/sql"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 )
-
-func wantMistake(t *testing.T, err error, option, way string) {
-	t.Helper()
-	var mistake *ginsession.ConfigError
-	if !errors.As(err, &mistake) || mistake.Option != "sqlstore."+option || !strings.Contains(mistake.Reason, way) {
-		t.Errorf("got %v, want a ConfigError of %s that says %q", err, option, way)
-	}
-}
 
 func TestNew_options(t *testing.T) {
 	db := sqlite.open(t)
@@ -39,7 +31,7 @@ func TestNew_options(t *testing.T) {
 	}
 	for _, row := range rows {
 		_, err := sqlstore.New(row.db, row.dialect, row.opts...)
-		wantMistake(t, err, row.option, row.way)
+		storesuite.WantMistake(t, err, "sqlstore."+row.option, row.way)
 	}
 }
 
@@ -53,7 +45,7 @@ func TestWithTable_names(t *testing.T) {
 	}
 	for _, name := range []string{"", "1s", "Sessions", "s s", "s;", "s\"", "s`", "s'", "s--", "a.b.c", ".s", "s.", "séance", "s\n", "s\x00", "?", "$1", "@table", long + "x"} {
 		_, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.WithTable(name))
-		wantMistake(t, err, "WithTable", "a-z 0-9 _")
+		storesuite.WantMistake(t, err, "sqlstore.WithTable", "a-z 0-9 _")
 	}
 }
 

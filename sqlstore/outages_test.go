@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
-	"github.com/ginsession/ginsession/storetest"
 )
 
 // shortLoad is for outages that are over when the servers say so.
-var shortLoad = storetest.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
+var shortLoad = storesuite.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 400 * time.Millisecond}
 
 func TestOutages(t *testing.T) {
 	eachServer(t, func(t *testing.T, d database) {
@@ -25,17 +25,17 @@ func TestOutages(t *testing.T) {
 }
 
 // outages are those of one server, which forgets nothing, and of the network.
-func outages(t *testing.T, d database, load storetest.Load) {
+func outages(t *testing.T, d database, load storesuite.Load) {
 	t.Helper()
 	server := sqltest.Start(t, d.kind)
 	_, table := d.newStore(t, server.Open(t, server.Addr, ""))
 	wire := sqltest.StartWire(t, server.Addr)
 	store := storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table))
-	storetest.RunOutages(t, store, load,
-		storetest.Outage{Name: "network stalls", Begin: wire.Pause, End: wire.Resume},
-		storetest.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart},
-		storetest.Outage{Name: "connections cut", Begin: wire.HangUp, End: func() {}},
-		storetest.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}},
+	storesuite.RunOutages(t, store, load,
+		storesuite.Outage{Name: "network stalls", Begin: wire.Pause, End: wire.Resume},
+		storesuite.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart},
+		storesuite.Outage{Name: "connections cut", Begin: wire.HangUp, End: func() {}},
+		storesuite.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}},
 	)
 }
 
@@ -44,22 +44,22 @@ func TestOutages_SQLite(t *testing.T) {
 	outagesOfFile(t, shortLoad)
 }
 
-func outagesOfFile(t *testing.T, load storetest.Load) {
+func outagesOfFile(t *testing.T, load storesuite.Load) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	store, _ := sqlite.newStore(t, openFile(t, path, ""))
 	other := openFile(t, path, "")
 	other.SetMaxOpenConns(1)
-	locked := storetest.Outage{
+	locked := storesuite.Outage{
 		Begin: func() { mustExec(t, other, "BEGIN EXCLUSIVE") },
 		End:   func() { mustExec(t, other, "ROLLBACK") },
 	}
-	locks := make([]storetest.Outage, 4)
+	locks := make([]storesuite.Outage, 4)
 	for i := range locks {
 		locks[i] = locked
 		locks[i].Name = fmt.Sprint("locked ", i+1)
 	}
-	storetest.RunOutages(t, store, load, locks...)
+	storesuite.RunOutages(t, store, load, locks...)
 }
 
 // TestSQLite_killed saves from a process of its own, which is killed: all that
@@ -91,11 +91,11 @@ func TestSQLite_killed(t *testing.T) {
 	}
 	store := storeOf(t, openFile(t, path, ""), sqlstore.SQLite)
 	for i := 1; i <= last; i++ {
-		if got, want := string(mustLoad(t, store, fmt.Sprint("id", i)).Data), strings.Repeat(fmt.Sprint(i, " "), 100); got != want {
+		if got, want := string(storesuite.MustLoad(t, store, fmt.Sprint("id", i)).Data), strings.Repeat(fmt.Sprint(i, " "), 100); got != want {
 			t.Fatalf("record %d of %d: got %d bytes, want what was saved", i, last, len(got))
 		}
 	}
-	mustSave(t, store, "another", stored("one", nil))
+	storesuite.MustSave(t, store, "another", storesuite.Stored("one", nil))
 }
 
 func saveForever(t *testing.T, path string) {
@@ -104,7 +104,7 @@ func saveForever(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for i := 1; ; i++ {
-		mustSave(t, store, fmt.Sprint("id", i), stored(strings.Repeat(fmt.Sprint(i, " "), 100), nil))
+		storesuite.MustSave(t, store, fmt.Sprint("id", i), storesuite.Stored(strings.Repeat(fmt.Sprint(i, " "), 100), nil))
 		fmt.Println("saved", i)
 	}
 }

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ginsession/ginsession/storetest"
+	"github.com/ginsession/ginsession/internal/storesuite"
 )
 
-var longLoad = storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second}
+var longLoad = storesuite.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second}
 
 func TestSoak_sessions(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		store, _ := d.newStore(t, d.open(t), patient)
-		storetest.RunSessions(t, store, storetest.Full)
+		storesuite.RunSessions(t, store, storesuite.Full)
 	})
 }
 

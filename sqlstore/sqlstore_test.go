@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
 	"github.com/ginsession/ginsession/storetest"
@@ -76,22 +76,22 @@ func shortContract(t *testing.T, d database, db *sql.DB) {
 		every[i] = byte(i)
 	}
 	for _, data := range []string{"", string(every), strings.Repeat(string(every), 256)} {
-		mustSave(t, store, "id", stored(data, nil))
-		wantErr(t, store.Save(t.Context(), "id", stored(data, nil)), ginsession.ErrConflict)
-		first := mustLoad(t, store, "id").Version
-		r := stored(data, first)
-		mustSave(t, store, "id", r)
-		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict) // nothing but the version differs
-		if got := string(mustLoad(t, store, "id").Data); got != data {
+		storesuite.MustSave(t, store, "id", storesuite.Stored(data, nil))
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored(data, nil)), ginsession.ErrConflict)
+		first := storesuite.MustLoad(t, store, "id").Version
+		r := storesuite.Stored(data, first)
+		storesuite.MustSave(t, store, "id", r)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict) // nothing but the version differs
+		if got := string(storesuite.MustLoad(t, store, "id").Data); got != data {
 			t.Errorf("got %d bytes, want the %d that were saved", len(got), len(data))
 		}
 		if err := store.Delete(t.Context(), "id"); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrNotFound)
-		mustSave(t, store, "id", ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(-time.Hour)})
-		mustSave(t, store, "id", stored(data, nil)) // in place of what has expired
-		wantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrNotFound)
+		storesuite.MustSave(t, store, "id", ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(-time.Hour)})
+		storesuite.MustSave(t, store, "id", storesuite.Stored(data, nil)) // in place of what has expired
+		storesuite.WantErr(t, store.Save(t.Context(), "id", r), ginsession.ErrConflict)
 		if err := store.Delete(t.Context(), "id"); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func shortContract(t *testing.T, d database, db *sql.DB) {
 	for i := range 4 {
 		id := fmt.Sprint("race", i)
 		wantOneWinner(t, store, id, nil)
-		wantOneWinner(t, store, id, mustLoad(t, store, id).Version)
+		wantOneWinner(t, store, id, storesuite.MustLoad(t, store, id).Version)
 	}
 }
 
@@ -109,7 +109,7 @@ func wantOneWinner(t *testing.T, store ginsession.Store, id string, version any)
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			switch err := store.Save(context.Background(), id, stored("x", version)); {
+			switch err := store.Save(context.Background(), id, storesuite.Stored("x", version)); {
 			case err == nil:
 				winners.Add(1)
 			case !errors.Is(err, ginsession.ErrConflict):
@@ -126,27 +126,18 @@ func wantOneWinner(t *testing.T, store ginsession.Store, id string, version any)
 func TestStore_sessions(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		store, _ := d.newStore(t, d.open(t), patient)
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 60, Races: 60})
+		storesuite.RunSessions(t, store, storesuite.Sizes{Increments: 200, Sets: 100, Flashes: 60, Races: 60})
 	})
 }
 
 func TestStore_tooLarge(t *testing.T) {
 	store, _ := sqlite.newStore(t, sqlite.open(t))
-	mustSave(t, store, "id", stored("one", nil))
-	version := mustLoad(t, store, "id").Version
-	wantErr(t, store.Save(t.Context(), "id", stored(strings.Repeat("x", 1<<20+1), version)), ginsession.ErrTooLarge)
-	if got := string(mustLoad(t, store, "id").Data); got != "one" {
-		t.Errorf("a record that is too large left %d bytes behind, want what was there", len(got))
-	}
-	mustSave(t, store, "id", stored(strings.Repeat("x", 1<<20), version)) // the most that fits
+	storesuite.TooLarge(t, store, 1<<20)
 }
 
 func TestStore_versionOfAnother(t *testing.T) {
 	store, _ := sqlite.newStore(t, sqlite.open(t))
-	mustSave(t, store, "id", stored("one", nil))
-	if err := store.Save(t.Context(), "id", stored("two", uint64(1))); err == nil || !strings.Contains(err.Error(), "uint64") {
-		t.Errorf("got %v, want an error that names the type", err)
-	}
+	storesuite.ForeignVersion(t, store)
 }
 
 // A row that has expired counts as gone for every method, whether or not it has
@@ -158,27 +149,27 @@ func TestStore_expired(t *testing.T) {
 		store, table := d.newStore(t, db)
 		store.SetSwept()
 		end := time.Now().Add(time.Hour).Truncate(time.Second)
-		mustSave(t, store, "id", ginsession.Record{Data: []byte("one"), Expires: end})
-		old := mustLoad(t, store, "id").Version
+		storesuite.MustSave(t, store, "id", ginsession.Record{Data: []byte("one"), Expires: end})
+		old := storesuite.MustLoad(t, store, "id").Version
 
 		store.SetNow(func() time.Time { return end.Add(-time.Millisecond) })
-		mustLoad(t, store, "id")
+		storesuite.MustLoad(t, store, "id")
 		later := ginsession.Record{Data: []byte("two"), Expires: end.Add(time.Hour), Version: old}
 		for _, now := range []time.Time{end, end.Add(time.Minute)} {
 			store.SetNow(func() time.Time { return now })
 			store.SetSwept()
-			wantErr(t, loadErr(store), ginsession.ErrNotFound)
-			wantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrNotFound)
+			storesuite.WantErr(t, storesuite.LoadErr(store), ginsession.ErrNotFound)
+			storesuite.WantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrNotFound)
 		}
 
 		later.Version = nil
-		mustSave(t, store, "id", later)
-		if got := string(mustLoad(t, store, "id").Data); got != "two" {
+		storesuite.MustSave(t, store, "id", later)
+		if got := string(storesuite.MustLoad(t, store, "id").Data); got != "two" {
 			t.Errorf("got %q, want what was saved in its place", got)
 		}
-		wantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrConflict)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrConflict)
 		later.Version = old
-		wantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrConflict)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", later), ginsession.ErrConflict)
 		if n := rows(t, db, table); n != 1 {
 			t.Errorf("got %d rows, want 1", n)
 		}
@@ -191,13 +182,13 @@ func TestStore_expiresMeanwhile(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		store, _ := d.newStore(t, d.open(t))
 		end := time.Now().Add(time.Hour).Truncate(time.Second)
-		mustSave(t, store, "id", ginsession.Record{Data: []byte("one"), Expires: end})
+		storesuite.MustSave(t, store, "id", ginsession.Record{Data: []byte("one"), Expires: end})
 		asked := 0
 		store.SetNow(func() time.Time {
 			asked++
 			return end.Add(time.Duration(min(asked, 2)-2) * time.Millisecond)
 		})
-		wantErr(t, store.Save(t.Context(), "id", stored("two", nil)), ginsession.ErrConflict)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("two", nil)), ginsession.ErrConflict)
 	})
 }
 
@@ -211,8 +202,8 @@ func TestStore_expiryRounded(t *testing.T) {
 		expiries := []time.Time{now.Add(time.Nanosecond), now.Add(400 * 24 * time.Hour), now.Add(math.MaxInt64), time.Unix(1<<60, 0)}
 		for i, expires := range expiries {
 			id := fmt.Sprint("id", i)
-			mustSave(t, store, id, ginsession.Record{Data: []byte("x"), Expires: expires})
-			mustLoad(t, store, id)
+			storesuite.MustSave(t, store, id, ginsession.Record{Data: []byte("x"), Expires: expires})
+			storesuite.MustLoad(t, store, id)
 		}
 	})
 }
@@ -222,7 +213,7 @@ func expired(t *testing.T, store *sqlstore.Store, n int) {
 	t.Helper()
 	store.SetSwept()
 	for i := range n {
-		mustSave(t, store, fmt.Sprint("old", i), ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(-time.Hour)})
+		storesuite.MustSave(t, store, fmt.Sprint("old", i), ginsession.Record{Data: []byte("x"), Expires: time.Now().Add(-time.Hour)})
 	}
 }
 
@@ -238,7 +229,7 @@ func TestStore_sweep(t *testing.T) {
 		expired(t, store, 250)
 		left := func(after time.Duration, save string) int {
 			store.SetNow(func() time.Time { return now.Add(after) })
-			mustSave(t, store, save, stored("live", nil))
+			storesuite.MustSave(t, store, save, storesuite.Stored("live", nil))
 			return rows(t, db, table)
 		}
 		steps := []struct {
@@ -251,7 +242,7 @@ func TestStore_sweep(t *testing.T) {
 			}
 		}
 		store.SetSwept()
-		mustSave(t, store, "gone", ginsession.Record{Data: []byte("x"), Expires: now})
+		storesuite.MustSave(t, store, "gone", ginsession.Record{Data: []byte("x"), Expires: now})
 		if got := left(2*time.Minute+30*time.Second, "live5"); got != 7 {
 			t.Errorf("half a minute later: got %d rows, want 7: none is deleted yet", got)
 		}
@@ -263,7 +254,7 @@ func TestStore_Cleanup(t *testing.T) {
 		t.Parallel()
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		mustSave(t, store, "id", stored("live", nil))
+		storesuite.MustSave(t, store, "id", storesuite.Stored("live", nil))
 		expired(t, store, 3)
 		for range 10 {
 			mustExec(t, db, copyRows(table))
@@ -286,85 +277,43 @@ func copyRows(table string) string {
 	return fmt.Sprintf("INSERT INTO %s (id, version, expires, data) SELECT CONCAT(id, '%s'), version, expires, data FROM %[1]s", table, name)
 }
 
-func TestStore_CleanupFails(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d database) {
-		t.Parallel()
-		store := storeOf(t, d.open(t), d.dialect, sqlstore.WithTable("nowhere"))
-		_, err := store.Cleanup(t.Context())
-		wantErr(t, err, ginsession.ErrUnavailable)
-	})
-}
-
-// Reading all that the table holds reveals nothing, and swapping two users'
-// rows gives neither the other's session.
 func TestStore_holdsNothingInTheClear(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		t.Parallel()
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		r := app(t, store)
-		cookies := map[string]string{}
-		for _, name := range []string{"Wilhelmina", "Bartholomew"} {
-			_, _, cookies[name] = get(r, "/set/"+name, "")
-		}
-		ids, values := contents(t, db, table)
-		if len(ids) != 2 {
-			t.Fatalf("got %d rows, want 2", len(ids))
-		}
-		for i, id := range ids {
-			for name, cookie := range cookies {
-				for _, plain := range []string{"nickname", name, cookie, cookie[15:40]} {
-					if strings.Contains(id, plain) || bytes.Contains(values[i], []byte(plain)) {
-						t.Errorf("%q stands in the clear", plain)
-					}
-				}
-			}
-		}
-		for i, id := range ids {
-			swapped := stored(string(values[1-i]), mustLoad(t, store, id).Version)
-			mustSave(t, store, id, swapped)
-		}
-		for _, cookie := range cookies {
-			if _, body, _ := get(r, "/get", cookie); body != " "+ginsession.ErrInvalid.Error() {
-				t.Errorf("with the rows swapped: got %q, want a fresh session", body)
-			}
-		}
+		storesuite.Secrets(t, store, func() map[string]string { return contents(t, db, table) }, func(id, value string) {
+			storesuite.MustSave(t, store, id, storesuite.Stored(value, storesuite.MustLoad(t, store, id).Version))
+		})
 	})
 }
 
-func contents(t *testing.T, db *sql.DB, table string) (ids []string, values [][]byte) {
+func contents(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	found, err := db.QueryContext(t.Context(), "SELECT id, data FROM "+table)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = found.Close() }()
+	held := map[string]string{}
 	for found.Next() {
-		var id string
-		var value []byte
+		var id, value string
 		if err := found.Scan(&id, &value); err != nil {
 			t.Fatal(err)
 		}
-		ids, values = append(ids, id), append(values, value)
+		held[id] = value
 	}
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return ids, values
+	return held
 }
 
-// Ten anonymous readers leave nothing behind.
 func TestStore_anonymousReadsStoreNothing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d database) {
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		r := app(t, store)
-		for range 10 {
-			get(r, "/get", "")
-		}
-		if n := rows(t, db, table); n != 0 {
-			t.Errorf("got %d rows, want none", n)
-		}
+		storesuite.NothingStored(t, store, func() int { return rows(t, db, table) })
 	})
 }
 
@@ -374,22 +323,22 @@ func TestStore_injection(t *testing.T) {
 		t.Parallel()
 		db := d.open(t)
 		store, table := d.newStore(t, db)
-		mustSave(t, store, "other", stored("other", nil))
+		storesuite.MustSave(t, store, "other", storesuite.Stored("other", nil))
 		ids := []string{"' OR '1'='1", "x'; DROP TABLE " + table + "; --", "\\' OR 1=1 -- ", "%", "other ", "OTHER", "`", "\"", "?", "$1"}
 		for _, id := range ids {
 			if _, err := store.Load(t.Context(), id); !errors.Is(err, ginsession.ErrNotFound) {
 				t.Errorf("%q: got %v, want ErrNotFound", id, err)
 			}
-			mustSave(t, store, id, stored(id, nil))
-			mustSave(t, store, id, stored("two "+id, mustLoad(t, store, id).Version))
-			if got := string(mustLoad(t, store, id).Data); got != "two "+id {
+			storesuite.MustSave(t, store, id, storesuite.Stored(id, nil))
+			storesuite.MustSave(t, store, id, storesuite.Stored("two "+id, storesuite.MustLoad(t, store, id).Version))
+			if got := string(storesuite.MustLoad(t, store, id).Data); got != "two "+id {
 				t.Errorf("%q: got %q", id, got)
 			}
 			if err := store.Delete(t.Context(), id); err != nil {
 				t.Errorf("%q: %v", id, err)
 			}
 		}
-		if n, data := rows(t, db, table), mustLoad(t, store, "other").Data; n != 1 || string(data) != "other" {
+		if n, data := rows(t, db, table), storesuite.MustLoad(t, store, "other").Data; n != 1 || string(data) != "other" {
 			t.Errorf("got %d rows and %q, want the one that was there", n, data)
 		}
 	})

@@ -102,7 +102,7 @@ func isLost(err error) bool {
 	}
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return false // there is nobody: the next try would not find one either
+		return false // no server is there: the next try would not find one either
 	}
 	var network net.Error
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/sqlstore"
 	"github.com/ginsession/ginsession/sqlstore/internal/sqltest"
 )
@@ -27,8 +28,8 @@ func wired(t *testing.T, d database, opts ...sqlstore.Option) (store, direct *sq
 	db.SetMaxOpenConns(1)
 	store = storeOf(t, db, d.dialect, append([]sqlstore.Option{sqlstore.WithTable(table)}, opts...)...)
 	store.SetSwept()
-	mustSave(t, store, "first", stored("one", nil)) // connected, prepared, and the table's shape is known
-	mustSave(t, store, "first", stored("two", mustLoad(t, store, "first").Version))
+	storesuite.MustSave(t, store, "first", storesuite.Stored("one", nil)) // connected, prepared, and the table's shape is known
+	storesuite.MustSave(t, store, "first", storesuite.Stored("two", storesuite.MustLoad(t, store, "first").Version))
 	return store, direct, wire
 }
 
@@ -53,19 +54,19 @@ func TestStore_replyLost(t *testing.T) {
 	eachServer(t, func(t *testing.T, d database) {
 		t.Parallel()
 		store, direct, wire := wired(t, d)
-		mustSave(t, direct, lossy, stored("one", nil))
-		one := mustLoad(t, direct, lossy).Version
+		storesuite.MustSave(t, direct, lossy, storesuite.Stored("one", nil))
+		one := storesuite.MustLoad(t, direct, lossy).Version
 		steps := []struct {
 			name string
 			do   func() error
 			want string // under lossy afterwards
 		}{
 			{"load", func() error { _, err := store.Load(t.Context(), lossy); return err }, "one"},
-			{"change", func() error { return store.Save(t.Context(), lossy, stored("two", one)) }, "two"},
-			{"stale change", func() error { return errConflictIsFine(store.Save(t.Context(), lossy, stored("no", one))) }, "two"},
+			{"change", func() error { return store.Save(t.Context(), lossy, storesuite.Stored("two", one)) }, "two"},
+			{"stale change", func() error { return errConflictIsFine(store.Save(t.Context(), lossy, storesuite.Stored("no", one))) }, "two"},
 			{"delete", func() error { return store.Delete(t.Context(), lossy) }, ""},
-			{"change of nothing", func() error { return errNotFoundIsFine(store.Save(t.Context(), lossy, stored("no", one))) }, ""},
-			{"create", func() error { return store.Save(t.Context(), lossy, stored("three", nil)) }, "three"},
+			{"change of nothing", func() error { return errNotFoundIsFine(store.Save(t.Context(), lossy, storesuite.Stored("no", one))) }, ""},
+			{"create", func() error { return store.Save(t.Context(), lossy, storesuite.Stored("three", nil)) }, "three"},
 		}
 		for _, step := range steps {
 			lost := loseNext(wire, lossy, func() {})
@@ -102,14 +103,14 @@ func TestStore_replyLostAndSavedOver(t *testing.T) {
 	eachServer(t, func(t *testing.T, d database) {
 		t.Parallel()
 		store, direct, wire := wired(t, d)
-		mustSave(t, direct, lossy, stored("one", nil))
-		version := mustLoad(t, direct, lossy).Version
+		storesuite.MustSave(t, direct, lossy, storesuite.Stored("one", nil))
+		version := storesuite.MustLoad(t, direct, lossy).Version
 		loseNext(wire, lossy, func() {
-			r := mustLoad(t, direct, lossy)
-			mustSave(t, direct, lossy, stored(string(r.Data)+" and three", r.Version))
+			r := storesuite.MustLoad(t, direct, lossy)
+			storesuite.MustSave(t, direct, lossy, storesuite.Stored(string(r.Data)+" and three", r.Version))
 		})
-		err := errConflictIsFine(store.Save(t.Context(), lossy, stored("two", version)))
-		if got := string(mustLoad(t, direct, lossy).Data); err != nil || got != "two and three" {
+		err := errConflictIsFine(store.Save(t.Context(), lossy, storesuite.Stored("two", version)))
+		if got := string(storesuite.MustLoad(t, direct, lossy).Data); err != nil || got != "two and three" {
 			t.Errorf("got %q and %v", got, err)
 		}
 	})
@@ -123,16 +124,16 @@ func TestStore_restarted(t *testing.T) {
 		server := sqltest.Start(t, d.kind)
 		db := server.Open(t, server.Addr, "")
 		store, _ := d.newStore(t, db)
-		r := app(t, store)
-		_, _, cookie := get(r, "/set/x", "")
+		r := storesuite.App(store)
+		_, _, cookie := storesuite.Get(r, "/set/x", "")
 		var all sync.WaitGroup
 		for range 20 { // connections
-			all.Go(func() { get(r, "/add", cookie) })
+			all.Go(func() { storesuite.Get(r, "/add", cookie) })
 		}
 		all.Wait()
 		server.Kill()
 		start := time.Now()
-		if status, body, sent := get(r, "/set/x", ""); status != http.StatusServiceUnavailable || sent != "" || body != "Service Unavailable\n" {
+		if status, body, sent := storesuite.Get(r, "/set/x", ""); status != http.StatusServiceUnavailable || sent != "" || body != "Service Unavailable\n" {
 			t.Errorf("server down: got %d %q, cookie sent: %v, want 503 and none", status, body, sent != "")
 		}
 		if took := time.Since(start); took > time.Second {
@@ -141,7 +142,7 @@ func TestStore_restarted(t *testing.T) {
 		server.Restart()
 		for range 20 {
 			all.Go(func() {
-				if status, body, _ := get(r, "/get", cookie); status != http.StatusOK || body != "x <nil>" {
+				if status, body, _ := storesuite.Get(r, "/get", cookie); status != http.StatusOK || body != "x <nil>" {
 					t.Errorf("restarted: got %d %q", status, body)
 				}
 			})
@@ -158,37 +159,13 @@ func TestStore_lostReplies(t *testing.T) {
 		server := sqltest.Shared(t, d.kind)
 		direct, table := d.newStore(t, server.Open(t, server.Addr, ""))
 		wire := sqltest.StartWire(t, server.Addr)
-		store := storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table))
-		r := app(t, store)
-		_, _, cookie := get(r, "/set/x", "")
+		r := storesuite.App(storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table)))
+		_, _, cookie := storesuite.Get(r, "/set/x", "")
 		var replies atomic.Int64
 		wire.Lose("", func() bool { return replies.Add(1)%10 == 0 })
-		const writers, each = 8, 25
-		var acknowledged, open atomic.Int64
-		var all sync.WaitGroup
-		for range writers {
-			all.Go(func() {
-				for range each {
-					switch status, _, _ := get(r, "/add", cookie); status {
-					case http.StatusOK:
-						acknowledged.Add(1)
-					case http.StatusServiceUnavailable:
-						open.Add(1)
-					default:
-						t.Errorf("got status %d", status)
-					}
-				}
-			})
-		}
-		all.Wait()
+		counts := storesuite.Count(t, r, cookie, 200, func(int64) {})
 		wire.Lose("", nil)
-		var n int64
-		_, body, _ := get(app(t, direct), "/n", cookie)
-		_, err := fmt.Sscan(body, &n)
-		if ack, most := acknowledged.Load(), acknowledged.Load()+open.Load(); err != nil || n < ack || n > most {
-			t.Errorf("got %q, want %d to %d", body, ack, most)
-		}
-		t.Logf("%d acknowledged, %d left open, %d there", acknowledged.Load(), open.Load(), n)
+		counts.Want(t, storesuite.App(direct), cookie)
 	})
 }
 
@@ -201,35 +178,10 @@ func TestStore_stalled(t *testing.T) {
 		_, table := d.newStore(t, server.Open(t, server.Addr, ""))
 		wire := sqltest.StartWire(t, server.Addr)
 		store := storeOf(t, server.Open(t, wire.Addr, ""), d.dialect, sqlstore.WithTable(table), sqlstore.WithTimeout(500*time.Millisecond))
-		r := app(t, store)
-		_, _, cookie := get(r, "/set/x", "")
-		wire.Pause()
-		var all sync.WaitGroup
-		start := time.Now()
-		for i := range 60 {
-			all.Go(func() {
-				path := []string{"/get", "/add"}[i%2]
-				if status, _, _ := get(r, path, cookie); status != http.StatusServiceUnavailable {
-					t.Errorf("%s of a stalled server: got status %d, want 503", path, status)
-				}
-			})
-		}
-		all.Wait()
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("60 requests of a stalled server took %v, want 2s at most", took)
-		}
-		err := loadErr(store)
-		wantErr(t, err, ginsession.ErrUnavailable)
-		if err == nil || !strings.Contains(err.Error(), "has not answered in time (sqlstore.WithTimeout: 500ms)") {
-			t.Errorf("got %v, want an error that says what to do", err)
-		}
-		wire.Resume()
-		start = time.Now()
-		for status := 0; status != http.StatusOK; {
-			if status, _, _ = get(r, "/get", cookie); time.Since(start) > 3*time.Second {
-				t.Fatalf("3s after the server: got status %d", status)
-			}
-		}
+		storesuite.Stalled(t, store, 60, wire.Pause, func() {
+			wantRefused(t, storesuite.LoadErr(store), "has not answered in time (sqlstore.WithTimeout: 500ms)")
+			wire.Resume()
+		}, 3*time.Second)
 	})
 }
 
@@ -240,8 +192,8 @@ func TestStore_locked(t *testing.T) {
 		t.Parallel()
 		db := d.open(t)
 		free, table := d.newStore(t, db)
-		mustSave(t, free, "id", stored("one", nil))
-		version := mustLoad(t, free, "id").Version
+		storesuite.MustSave(t, free, "id", storesuite.Stored("one", nil))
+		version := storesuite.MustLoad(t, free, "id").Version
 		store := storeOf(t, db, d.dialect, sqlstore.WithTable(table), sqlstore.WithTimeout(300*time.Millisecond))
 		tx, err := db.BeginTx(t.Context(), nil)
 		if err != nil {
@@ -251,29 +203,27 @@ func TestStore_locked(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		wantErr(t, store.Save(t.Context(), "id", stored("two", version)), ginsession.ErrUnavailable)
+		storesuite.WantErr(t, store.Save(t.Context(), "id", storesuite.Stored("two", version)), ginsession.ErrUnavailable)
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("a save of a locked row took %v, want 300ms", took)
 		}
 		if d.kind == nil {
-			if err := store.Save(t.Context(), "other", stored("two", nil)); err == nil || !strings.Contains(err.Error(), "another connection locks the database") {
-				t.Errorf("got %v, want an error that says what to do", err)
-			}
+			wantRefused(t, store.Save(t.Context(), "other", storesuite.Stored("two", nil)), "another connection locks the database")
 		}
-		if got := string(mustLoad(t, free, "id").Data); got != "one" {
+		if got := string(storesuite.MustLoad(t, free, "id").Data); got != "one" {
 			t.Errorf("got %q, want what was there", got)
 		}
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
 		if d.kind == nil {
-			mustSave(t, free, "id", stored("two", version))
+			storesuite.MustSave(t, free, "id", storesuite.Stored("two", version))
 			return
 		}
 		// A server may still do what nobody waits for.
 		for range 2 {
-			r := mustLoad(t, free, "id")
-			if err = free.Save(t.Context(), "id", stored("three", r.Version)); !errors.Is(err, ginsession.ErrConflict) {
+			r := storesuite.MustLoad(t, free, "id")
+			if err = free.Save(t.Context(), "id", storesuite.Stored("three", r.Version)); !errors.Is(err, ginsession.ErrConflict) {
 				break
 			}
 		}
@@ -289,12 +239,12 @@ func TestStore_writersQueue(t *testing.T) {
 	_, table := sqlite.newStore(t, db)
 	store := storeOf(t, db, sqlstore.SQLite, sqlstore.WithTable(table), sqlstore.WithTimeout(200*time.Millisecond))
 	release := store.HoldWriter()
-	wantRefused(t, store.Save(t.Context(), "id", stored("one", nil)), "another connection locks the database")
+	wantRefused(t, store.Save(t.Context(), "id", storesuite.Stored("one", nil)), "another connection locks the database")
 	wantRefused(t, store.Delete(t.Context(), "id"), "another connection locks the database")
-	wantErr(t, loadErr(store), ginsession.ErrNotFound) // readers do not wait
+	storesuite.WantErr(t, storesuite.LoadErr(store), ginsession.ErrNotFound) // readers do not wait
 	release()
 	for err := ginsession.ErrUnavailable; err != nil; { // in time, on a busy machine
-		err = store.Save(t.Context(), "id", stored("one", nil))
+		err = store.Save(t.Context(), "id", storesuite.Stored("one", nil))
 	}
 }
 
@@ -305,11 +255,11 @@ func TestStore_contextOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := store.Load(ctx, "id")
-		for _, err := range []error{err, store.Save(ctx, "id", stored("one", nil)), store.Delete(ctx, "id")} {
+		for _, err := range []error{err, store.Save(ctx, "id", storesuite.Stored("one", nil)), store.Delete(ctx, "id")} {
 			if !errors.Is(err, context.Canceled) || errors.Is(err, ginsession.ErrUnavailable) {
 				t.Errorf("got %v, want %v, which is not the database's fault", err, context.Canceled)
 			}
 		}
-		wantErr(t, loadErr(store), ginsession.ErrNotFound)
+		storesuite.WantErr(t, storesuite.LoadErr(store), ginsession.ErrNotFound)
 	})
 }

@@ -1,11 +1,7 @@
-// Package storetest is a test suite for any [ginsession.Store]. [Run] checks the
-// contract of its methods, [RunSessions] checks sessions that many requests use
-// at once, and [RunOutages] checks them while the server fails.
+// Package storetest is a test suite for any [ginsession.Store].
 //
 //	func TestStore(t *testing.T) {
-//		store := newStore(t)
-//		storetest.Run(t, store)
-//		storetest.RunSessions(t, store, storetest.Short)
+//		storetest.Run(t, newStore(t))
 //	}
 package storetest
 

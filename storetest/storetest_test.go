@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/storetest"
 )
 
@@ -23,28 +23,19 @@ const flawVariable = "STORETEST_FLAW"
 func TestFlawed(t *testing.T) {
 	flaw := os.Getenv(flawVariable)
 	if flaw == "" {
-		t.Skip("for the subprocesses of TestRun_flaws and TestRunSessions_flaws")
+		t.Skip("for the subprocesses of TestRun_flaws")
 	}
 	store := &flawed{flaw: flaw, records: map[string]ginsession.Record{}, first: map[string]time.Time{}}
-	t.Run("Run", func(t *testing.T) { storetest.Run(t, store) })
-	t.Run("RunSessions", func(t *testing.T) {
-		storetest.RunSessions(t, store, storetest.Sizes{Increments: 200, Sets: 100, Flashes: 50, Races: 30})
-	})
+	storetest.Run(t, store)
 }
 
 // wantFailed runs one check on a store with a flaw.
-func wantFailed(t *testing.T, flaw, suite, check string, want bool) {
+func wantFailed(t *testing.T, flaw, check string, want bool) {
 	t.Helper()
-	path := "TestFlawed/" + suite + "/" + strings.ReplaceAll(check, " ", "_")
-	run := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+strings.ReplaceAll(path, "/", "$/^")+"$")
-	run.Env = append(os.Environ(), flawVariable+"="+flaw)
-	out, err := run.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
+	path := "TestFlawed/" + strings.ReplaceAll(check, " ", "_")
+	out, err := apptest.Rerun(t, path, flawVariable+"="+flaw)
 	verdict := map[bool]string{true: "--- FAIL: " + path + " ", false: "--- PASS: " + path + " "}[want]
-	if (err != nil) != want || !bytes.Contains(out, []byte(verdict)) {
+	if (err != nil) != want || !strings.Contains(out, verdict) {
 		t.Errorf("got %v, want %q:\n%.2000s", err, verdict, out)
 	}
 }
@@ -77,7 +68,7 @@ func TestRun_flaws(t *testing.T) {
 		for _, flaw := range row.flaws {
 			t.Run(row.check+"/"+flaw, func(t *testing.T) {
 				t.Parallel()
-				wantFailed(t, flaw, "Run", row.check, true)
+				wantFailed(t, flaw, row.check, true)
 			})
 		}
 	}
@@ -87,7 +78,7 @@ func TestRun_flaws(t *testing.T) {
 // so does one that refuses large records and keeps the one before.
 func TestRun_noFlaws(t *testing.T) {
 	storetest.Run(t, &flawed{records: map[string]ginsession.Record{}})
-	wantFailed(t, "refuses large records", "Run", "large records", false)
+	wantFailed(t, "refuses large records", "large records", false)
 }
 
 // flawed is a store in memory with one flaw, or none.

@@ -1,14 +1,97 @@
-// Package docstest finds the code in the project's documents, for tests that
-// compile and run it.
+// Package docstest finds the code and the links in the project's documents, for
+// tests that compile, run and follow them.
 package docstest
 
 import (
+	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"testing"
 )
+
+// Read returns the text of a file.
+func Read(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Go returns the blocks of Go in a text. It fails the test if gofmt would change
+// one.
+func Go(t testing.TB, name, text string) []string {
+	t.Helper()
+	blocks := Blocks(text, "go")
+	for _, block := range blocks {
+		if formatted, err := format.Source([]byte(block)); err != nil || string(formatted) != block {
+			t.Errorf("%s: not as gofmt would have it (%v):\n%s", name, err, block)
+		}
+	}
+	return blocks
+}
+
+// Tool runs a subcommand of go on packages, by their names, in a module that
+// requires the one in root and all that it requires.
+func Tool(t testing.TB, root string, sources map[string]string, args ...string) {
+	t.Helper()
+	root, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod := Read(t, filepath.Join(root, "go.mod"))
+	first, _, _ := strings.Cut(mod, "\n")
+	module := strings.TrimPrefix(first, "module ")
+	mod = strings.Replace(mod, "module "+module, "module documents", 1)
+	mod = strings.Replace(mod, "=> ../", "=> "+strconv.Quote(filepath.Dir(root)), 1)
+	mod += fmt.Sprintf("\nrequire %s v0.0.0\nreplace %[1]s => %[2]q\n", module, root)
+	files := map[string]string{"go.mod": mod, "go.sum": Read(t, filepath.Join(root, "go.sum"))}
+	for name, source := range sources {
+		files[filepath.Join(name, "main.go")] = source
+	}
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tool := exec.CommandContext(t.Context(), "go", append(args, "./...")...)
+	tool.Dir = dir
+	if out, err := tool.CombinedOutput(); err != nil {
+		t.Errorf("go %s: %v\n%s", args[0], err, out)
+	}
+}
+
+// CheckLinks fails the test if a link of a document leads to a file or a heading
+// that does not exist. Links that leave the repository are not followed.
+func CheckLinks(t testing.TB, name string) {
+	t.Helper()
+	for _, link := range Links(Read(t, name)) {
+		if strings.HasPrefix(link, "https://") {
+			continue
+		}
+		path, anchor, _ := strings.Cut(link, "#")
+		file := name
+		if path != "" {
+			file = filepath.Join(filepath.Dir(name), filepath.FromSlash(path))
+		}
+		if _, err := os.Stat(file); err != nil || anchor != "" && !Anchors(Read(t, file))[anchor] {
+			t.Errorf("%s: got a link to %q, want a file and a heading that exist", name, link)
+		}
+	}
+}
 
 // Blocks returns the fenced blocks of one language.
 func Blocks(text, language string) (blocks []string) {
@@ -45,7 +128,7 @@ func Cells(text string, first bool) (code []string) {
 }
 
 // Statement makes a statement of an expression, a statement, the head of a
-// loop, or a pointer type. It returns false where code is no Go.
+// loop, or a pointer type. It returns false if code is no Go.
 func Statement(code string) (statement string, ok bool) {
 	if expr, err := parser.ParseExpr(code); err == nil {
 		switch expr.(type) {

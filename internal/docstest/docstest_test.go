@@ -3,7 +3,6 @@ package docstest_test
 import (
 	"bytes"
 	"fmt"
-	"go/format"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -29,21 +28,7 @@ const root = "../.."
 
 func read(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return docstest.Read(t, filepath.Join(root, name))
 }
 
 func exists(name string) bool {
@@ -86,18 +71,15 @@ func TestBlocks_languages(t *testing.T) {
 func TestBlocks_go(t *testing.T) {
 	sources := map[string]string{}
 	for name, text := range documents(t) {
-		for _, block := range docstest.Blocks(text, "go") {
-			if formatted, err := format.Source([]byte(block)); err != nil || string(formatted) != block {
-				t.Errorf("%s: not as gofmt would have it (%v):\n%s", name, err, block)
-			}
+		for _, block := range docstest.Go(t, name, text) {
 			sources[fmt.Sprint("snippet", len(sources))] = wholeFile(block)
 		}
 	}
 	if len(sources) < 15 {
 		t.Errorf("got %d pieces of Go, want more", len(sources))
 	}
-	goTool(t, sources, "build", "-o", t.TempDir())
-	goTool(t, sources, "vet")
+	docstest.Tool(t, root, sources, "build", "-o", t.TempDir())
+	docstest.Tool(t, root, sources, "vet")
 }
 
 // TestStatement_tables compiles what the tables offer in place of something else.
@@ -124,7 +106,7 @@ func TestStatement_tables(t *testing.T) {
 	if found < 60 {
 		t.Errorf("got %d pieces of Go, want more", found)
 	}
-	goTool(t, sources, "vet")
+	docstest.Tool(t, root, sources, "vet")
 }
 
 // TestBlocks_html shows a flash message with every piece of a template.
@@ -183,7 +165,7 @@ func TestBlocks_console(t *testing.T) {
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
 	readme := strings.ReplaceAll(read(t, "README.md"), "localhost:8080", addr)
-	goTool(t, map[string]string{"app": docstest.Blocks(readme, "go")[0]}, "build", "-o", dir)
+	docstest.Tool(t, root, map[string]string{"app": docstest.Blocks(readme, "go")[0]}, "build", "-o", dir)
 	startProgram(t, addr, filepath.Join(dir, "app"))
 	for _, step := range strings.Split(docstest.Blocks(readme, "console")[0], "$ ")[1:] {
 		command, want, _ := strings.Cut(step, "\n")
@@ -236,21 +218,8 @@ func TestBlocks_log(t *testing.T) {
 // TestLinks wants a file or a heading behind every link that does not leave the
 // repository, and the files that the prose names.
 func TestLinks(t *testing.T) {
-	texts := documents(t)
-	for name, text := range texts {
-		for _, target := range docstest.Links(text) {
-			if strings.HasPrefix(target, "https://") {
-				continue
-			}
-			path, anchor, _ := strings.Cut(target, "#")
-			file := name
-			if path != "" {
-				file = filepath.Join(filepath.Dir(name), filepath.FromSlash(path))
-			}
-			if !exists(file) || anchor != "" && !docstest.Anchors(texts[file])[anchor] {
-				t.Errorf("%s: got a link to %q, want a file and a heading that exist", name, target)
-			}
-		}
+	for name, text := range documents(t) {
+		docstest.CheckLinks(t, filepath.Join(root, name))
 		for _, match := range regexp.MustCompile("`((?:docs|cmd|scripts|testdata|internal|_example)/[\\w./]*)`").FindAllStringSubmatch(text, -1) {
 			if !exists(match[1]) {
 				t.Errorf("%s: got %s, which does not exist", name, match[1])
@@ -402,29 +371,6 @@ func _(r *gin.Engine, c *gin.Context, s *ginsession.Session, secret, newSecret, 
 	loggedOutEverywhere func(ctx context.Context, userID int) (time.Time, error),
 	keepMoment func(userID int, moment time.Time), t *testing.T) {
 `
-
-// goTool runs a subcommand of go on packages in a module of their own, which
-// requires this one.
-func goTool(t *testing.T, sources map[string]string, args ...string) {
-	t.Helper()
-	this, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	const path = "github.com/ginsession/ginsession"
-	mod := strings.Replace(read(t, "go.mod"), "module "+path, "module readme", 1)
-	write(t, filepath.Join(dir, "go.mod"), fmt.Sprintf("%s\nrequire %s v0.0.0\nreplace %[2]s => %q\n", mod, path, this))
-	write(t, filepath.Join(dir, "go.sum"), read(t, "go.sum"))
-	for name, source := range sources {
-		write(t, filepath.Join(dir, name, "main.go"), source)
-	}
-	tool := exec.CommandContext(t.Context(), "go", append(args, "./...")...)
-	tool.Dir = dir
-	if out, err := tool.CombinedOutput(); err != nil {
-		t.Errorf("go %s: %v\n%s", args[0], err, out)
-	}
-}
 
 // startProgram runs a program until the test ends, and returns when it answers.
 func startProgram(t *testing.T, addr, program string) {

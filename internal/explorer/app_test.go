@@ -66,7 +66,7 @@ func (v view) String() string {
 	return fmt.Sprintf("keys %v n=%d flashes %v permanent=%v", v.keys, v.n, v.flashes, v.permanent)
 }
 
-// unit is what an update by request i adds to the counter: the counter tells
+// unit is what an update by request i adds to the counter: the counter shows
 // how often each request was counted.
 func unit(i int) int64 { return [...]int64{1, 100, 10000}[i] }
 

@@ -61,7 +61,7 @@ func newProcess(w *world, index int, p program, now func() int) *process {
 		started: -1, loaded: -1, write: -1, first: -1, finished: -1, delivered: -1}
 }
 
-// name tells what this request set from what others did.
+// name marks what this request sets, so that it differs from what others set.
 func (p *process) name(s string) string { return s + string(rune('A'+p.index)) }
 
 // park hands a call to the scheduler and waits until it may go on.

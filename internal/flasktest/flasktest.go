@@ -73,7 +73,7 @@ func New(tb testing.TB, secret string) *Oracle {
 }
 
 // Question is what an oracle is asked. Do is the name of a function of
-// oracle.py, which says what it does with the rest.
+// oracle.py, which documents what it does with the rest.
 type Question struct {
 	Do        string            `json:"do"`
 	Secret    string            `json:"secret"`

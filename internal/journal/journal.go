@@ -292,7 +292,7 @@ func (k *changes) add(key string) *change {
 	return &k.list[last]
 }
 
-// Summary says what was done without any value, for the log.
+// Summary is what was done, without any value, for the log.
 type Summary struct {
 	Cleared, Permanent, Lifetime bool
 	Keys                         []string // that were changed, sorted

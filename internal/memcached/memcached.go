@@ -133,7 +133,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// expiration spells a time as the protocol wants it: up to 30 days as seconds
+// expiration encodes a time as the protocol wants it: up to 30 days as seconds
 // from now, beyond as Unix time. The server counts whole seconds of a clock of
 // its own, which lags on a busy machine; with two seconds more no record goes
 // before its time. The exact end is in the record.

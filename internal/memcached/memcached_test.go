@@ -25,6 +25,7 @@ import (
 	"github.com/ginsession/ginsession/internal/memcachedtest"
 	"github.com/ginsession/ginsession/internal/recordstore"
 	"github.com/ginsession/ginsession/internal/sessionerr"
+	"github.com/ginsession/ginsession/internal/storesuite"
 	"github.com/ginsession/ginsession/storetest"
 )
 
@@ -57,23 +58,23 @@ func TestStore_contract(t *testing.T) {
 	}
 }
 
-func TestStore_sessions(t *testing.T) { sessions(t, storetest.Short) }
+func TestStore_sessions(t *testing.T) { sessions(t, storesuite.Short) }
 
-func sessions(t *testing.T, n storetest.Sizes) {
-	storetest.RunSessions(t, apptest.Public(newStore(memcachedtest.Start(t).Addr)), n)
+func sessions(t *testing.T, n storesuite.Sizes) {
+	storesuite.RunSessions(t, apptest.Public(newStore(memcachedtest.Start(t).Addr)), n)
 }
 
 func TestStore_outages(t *testing.T) {
-	outages(t, storetest.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 800 * time.Millisecond})
+	outages(t, storesuite.Load{PerSecond: 200, Users: 40, Between: 500 * time.Millisecond, Lasts: 800 * time.Millisecond})
 }
 
-func outages(t *testing.T, load storetest.Load) {
+func outages(t *testing.T, load storesuite.Load) {
 	server := memcachedtest.Start(t)
-	storetest.RunOutages(t, apptest.Public(newStore(server.Addr)), load,
-		storetest.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: true},
-		storetest.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
-		storetest.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: true},
+	storesuite.RunOutages(t, apptest.Public(newStore(server.Addr)), load,
+		storesuite.Outage{Name: "SIGSTOP", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL", Begin: server.Kill, End: server.Restart, Forgets: true},
+		storesuite.Outage{Name: "SIGSTOP again", Begin: server.Pause, End: server.Resume},
+		storesuite.Outage{Name: "SIGKILL at once", Begin: func() { server.Kill(); server.Restart() }, End: func() {}, Forgets: true},
 	)
 }
 

@@ -39,10 +39,10 @@ func (s *server) get(key string) (item *memcache.Item, err error) {
 	return item, nil
 }
 
-// store runs Add or CompareAndSwap. Where the answer is lost it asks what is
-// there before it tries again, so that nothing is stored twice. If somebody
-// else has saved since, nobody can tell whether that was over ours: then the
-// lost answer is the error, for a conflict would be replayed.
+// store runs Add or CompareAndSwap. If the answer is lost it asks what is there
+// before it tries again, so that nothing is stored twice. If another request has
+// saved since, it is unknown whether that was over ours: then the lost answer is
+// the error, for a conflict would be replayed.
 func (s *server) store(verb func(*memcache.Client, *memcache.Item) error, item *memcache.Item) error {
 	var lostAnswer error
 	for try := 1; ; try++ {
@@ -77,8 +77,8 @@ func (s *server) store(verb func(*memcache.Client, *memcache.Item) error, item *
 	}
 }
 
-// conflict tells who was faster: somebody else, or an earlier try of our own
-// that the server got to late.
+// conflict returns [sessionerr.ErrConflict], unless it was an earlier try of our
+// own, which the server got to late, that was faster.
 func (s *server) conflict(item *memcache.Item, lostAnswer error) error {
 	if lostAnswer == nil {
 		return sessionerr.ErrConflict
@@ -97,7 +97,7 @@ func (s *server) delete(key string) error {
 	return err
 }
 
-// exchange runs what may be repeated, anew where a connection was dead. A
+// exchange runs what may be repeated, anew if a connection was dead. A
 // server that does not answer in time is not asked again.
 func (s *server) exchange(fn func() error) error {
 	for try := 1; ; try++ {
@@ -128,7 +128,7 @@ func (s *server) guarded(fn func() error) error {
 
 var errStalled = errors.New("ginsession: memcached has stopped answering; it is asked again in a moment")
 
-// answerLost reports whether nobody knows if the server has done what it was
+// answerLost reports whether it is unknown if the server has done what it was
 // asked: the connection broke or timed out after it was dialled.
 func answerLost(err error) bool {
 	if err == nil {

@@ -29,7 +29,7 @@ func addressOf(server string) address {
 	return address{"tcp", server}
 }
 
-// CheckServers says what is wrong with a list of servers, one sentence each.
+// CheckServers returns what is wrong with a list of servers, one sentence each.
 func CheckServers(servers []string) (mistakes []string) {
 	if len(servers) == 0 {
 		mistakes = append(mistakes, "name at least one server, such as 127.0.0.1:11211")

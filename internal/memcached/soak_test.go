@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ginsession/ginsession/storetest"
+	"github.com/ginsession/ginsession/internal/storesuite"
 )
 
-func TestSoakStore_sessions(t *testing.T) { sessions(t, storetest.Full) }
+func TestSoakStore_sessions(t *testing.T) { sessions(t, storesuite.Full) }
 
 func TestSoakStore_outages(t *testing.T) {
-	outages(t, storetest.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second})
+	outages(t, storesuite.Load{PerSecond: 400, Users: 80, Between: 5 * time.Second, Lasts: 3 * time.Second})
 }
 
 func TestSoakStore_serverFor_fleet(t *testing.T) { moves(t, 250_000) }

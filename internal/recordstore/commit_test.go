@@ -203,7 +203,7 @@ func TestStorage_Commit_recordGone(t *testing.T) {
 	})
 }
 
-// TestStorage_Commit_recordGone_renew: a log-in is honoured where the session is gone,
+// TestStorage_Commit_recordGone_renew: a log-in is honoured if the session is gone,
 // and starts from what its request changed.
 func TestStorage_Commit_recordGone_renew(t *testing.T) {
 	type row struct{ name, words string }
@@ -321,7 +321,7 @@ func TestStorage_Commit_destroyAfterSave(t *testing.T) {
 }
 
 // TestStorage_Commit_permanentNotSent: the browser has not heard of it, whatever the
-// record says, so the next call tells it.
+// record says, so the next call sends it.
 func TestStorage_Commit_permanentNotSent(t *testing.T) {
 	type row struct {
 		name  string

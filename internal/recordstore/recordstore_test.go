@@ -82,7 +82,7 @@ func wantUnavailable(t *testing.T, w *apptest.Response) {
 	}
 }
 
-// TestStorage_panics: what a store that panics holds is unknown, also where the
+// TestStorage_panics: what a store that panics holds is unknown, also if the
 // handler catches the panic and goes on.
 func TestStorage_panics(t *testing.T) {
 	rows := []struct {

@@ -19,7 +19,7 @@ func (w *Writer) refuse(err error) {
 	w.c.Abort()
 	status := statusFor(err)
 	page := &errorPage{ResponseWriter: w.ResponseWriter, status: status, held: w.holder()}
-	defer page.begin() // also where the error handler panics
+	defer page.begin() // also if the error handler panics
 	w.writeOutside(page, func() {
 		if w.config.OnError != nil {
 			w.config.OnError(w.c, err)
@@ -43,9 +43,9 @@ func statusFor(err error) int {
 }
 
 // errorPage is the writer for a page that takes the place of a response. It
-// tells the writer outside one status, with the first that is written, and
+// sends the writer outside one status, with the first that is written, and
 // notices by itself whether anything was: a middleware outside may hold the
-// page back and deny it, or take the first status that it hears for the last.
+// page back and deny it, or take the first status that it gets for the last.
 type errorPage struct {
 	gin.ResponseWriter // the next one outwards
 

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/sessionerr"
 )
 
@@ -25,37 +27,32 @@ func outer(c *gin.Context) {
 }
 
 func TestErrorPage_inPlaceOfTheResponse(t *testing.T) {
-	tests := []struct {
-		name string
-		fn   gin.HandlerFunc
-	}{
-		{"nothing", nothing},
-		{"body", func(c *gin.Context) { c.String(201, "secret") }},
-		{"status", func(c *gin.Context) { c.Status(204) }},
-		{"abort", func(c *gin.Context) { c.AbortWithStatusJSON(403, "secret") }},
-		{"redirect", func(c *gin.Context) { c.Redirect(302, "/") }},
-		{"flush", func(c *gin.Context) { c.String(200, "secret"); c.Writer.Flush(); _, _ = c.Writer.WriteString("secret") }},
-		{"long body", func(c *gin.Context) { _, _ = c.Writer.WriteString(strings.Repeat("secret", limit)) }},
-		{"new outer headers", func(c *gin.Context) { c.Header("X-Outer", "2"); c.Header("Content-Encoding", "br") }},
-		{"outer headers changed in place", func(c *gin.Context) { c.Writer.Header()["X-Outer"][0] = "2" }},
-		{"outer headers deleted", func(c *gin.Context) { c.Header("X-Outer", ""); c.Header("Content-Encoding", "") }},
-		{"caching", func(c *gin.Context) { c.Header("Cache-Control", "public"); c.String(200, "secret") }},
+	handlers := map[string]gin.HandlerFunc{
+		"nothing":                        nothing,
+		"body":                           func(c *gin.Context) { c.String(201, "secret") },
+		"status":                         func(c *gin.Context) { c.Status(204) },
+		"abort":                          func(c *gin.Context) { c.AbortWithStatusJSON(403, "secret") },
+		"redirect":                       func(c *gin.Context) { c.Redirect(302, "/") },
+		"flush":                          func(c *gin.Context) { c.String(200, "secret"); c.Writer.Flush(); c.Writer.WriteString("secret") },
+		"long body":                      func(c *gin.Context) { c.Writer.WriteString(strings.Repeat("secret", limit)) },
+		"new outer headers":              func(c *gin.Context) { c.Header("X-Outer", "2"); c.Header("Content-Encoding", "br") },
+		"outer headers changed in place": func(c *gin.Context) { c.Writer.Header()["X-Outer"][0] = "2" },
+		"outer headers deleted":          func(c *gin.Context) { c.Header("X-Outer", ""); c.Header("Content-Encoding", "") },
+		"caching":                        func(c *gin.Context) { c.Header("Cache-Control", "public"); c.String(200, "secret") },
 	}
 	want := fmt.Sprint(http.Header{"X-Outer": {"1"}, "Content-Encoding": {"identity"}, "Cache-Control": {"no-store"},
 		"X-Content-Type-Options": {"nosniff"}, "Content-Type": {"text/plain; charset=utf-8"}})
-	for _, tt := range tests {
+	for name, handler := range handlers {
 		w := play(outer, hold(limit, nil), func(c *gin.Context) {
 			fail(c)
 			c.Header("X-Handler", "1")
 			c.Header("Content-Type", "image/png")
 			c.SetCookie("other", "1", 0, "/", "", true, true)
-			tt.fn(c)
+			handler(c)
 		})
-		if w.Code != 500 || w.Body.String() != page || fmt.Sprint(w.Result().Header) != want {
-			t.Errorf("%s: got %d %.80q and %v, want 500 %q and %s", tt.name, w.Code, w.Body, w.Result().Header, page, want)
-		}
-		if len(w.errs) != 1 || !errors.Is(w.errs[0].Err, sessionerr.ErrValue) || !w.aborted || !strings.HasPrefix(w.outside, "status 500, size 22") {
-			t.Errorf("%s: got %v, aborted %v and %s, want one ErrValue, true and 500", tt.name, w.errs, w.aborted, w.outside)
+		w.want(t, name, 500, page, 0, sessionerr.ErrValue)
+		if got := fmt.Sprint(w.Result().Header); got != want || !w.aborted || !strings.HasPrefix(w.outside, "status 500, size 22") {
+			t.Errorf("%s: got %s, aborted %v and %s, want %s, true and 500", name, got, w.aborted, w.outside, want)
 		}
 	}
 }
@@ -66,13 +63,16 @@ func TestErrorPage_status(t *testing.T) {
 	}
 }
 
+// TestErrorPage_errorHandler: whatever middleware is outside, there is one page,
+// with the status it was given, and nothing is flushed unasked: gzip would put a
+// trailer behind the page, and a buffer might lose the status.
 func TestErrorPage_errorHandler(t *testing.T) {
+	const flushed = "X-Flushes: 1"
 	tests := []struct {
-		name   string
-		handle gin.HandlerFunc
-		code   int
-		body   string
-		header string // one of the page's
+		name         string
+		handle       gin.HandlerFunc
+		code         int
+		body, header string // of the page
 	}{
 		{"json", func(c *gin.Context) { c.JSON(418, "tea") }, 418, `"tea"`, "Content-Type: application/json"},
 		{"nothing", nothing, 500, page, "X-Content-Type-Options: nosniff"},
@@ -81,18 +81,24 @@ func TestErrorPage_errorHandler(t *testing.T) {
 		{"abort", func(c *gin.Context) { c.AbortWithStatus(403) }, 403, "", "X-Outer: 1"},
 		{"abort with 200", func(c *gin.Context) { c.AbortWithStatus(200) }, 200, "", "X-Outer: 1"},
 		{"status", func(c *gin.Context) { c.Status(403) }, 403, "", "X-Outer: 1"},
-		{"body without a status", func(c *gin.Context) { _, _ = c.Writer.Write([]byte("x")) }, 500, "x", "X-Outer: 1"},
+		{"body without a status", func(c *gin.Context) { c.Writer.Write([]byte("x")) }, 500, "x", "X-Outer: 1"},
 		{"the page's own status", func(c *gin.Context) { c.Status(500) }, 500, page, "X-Outer: 1"},
 		{"status -1", func(c *gin.Context) { c.Status(-1) }, 500, page, "X-Outer: 1"},
 		{"its own status", func(c *gin.Context) { c.String(c.Writer.Status(), "x") }, 500, "x", "X-Outer: 1"},
 		{"own caching", func(c *gin.Context) { c.Header("Cache-Control", "private"); c.Status(403) }, 403, "", "Cache-Control: private"},
 		{"a change", func(c *gin.Context) { change(c); c.String(400, "x") }, 400, "x", "X-Outer: 1"},
 		{"status 404", func(c *gin.Context) { c.Status(404) }, 404, "", "X-Outer: 1"},
+		{"asked", func(c *gin.Context) {
+			c.String(500, "%v ", c.Writer.Written())
+			c.String(500, "%v", c.Writer.Written())
+		}, 500, "false true", ""},
+		{"flushed first", func(c *gin.Context) { c.Status(413); c.Writer.Flush(); c.String(200, "large") }, 413, "large", flushed},
+		{"flushed", func(c *gin.Context) { c.String(413, "too "); c.Writer.Flush(); c.String(200, "large") }, 413, "too large", flushed},
 	}
 	for _, tt := range tests {
-		for _, flush := range []bool{false, true} {
+		for _, how := range []string{"held", "flushed", "buffered outside", "buffered outside, and long"} {
 			calls := 0
-			w := playAt("POST", "/", outer, hold(limit, func(c *gin.Context, err error) {
+			handlers := []gin.HandlerFunc{outer, hold(limit, func(c *gin.Context, err error) {
 				if calls++; c.Errors.Last().Err != err {
 					t.Errorf("%s: the error is not in c.Errors yet", tt.name)
 				}
@@ -101,18 +107,28 @@ func TestErrorPage_errorHandler(t *testing.T) {
 			}), func(c *gin.Context) {
 				change(c)
 				fail(c)
-				if c.String(200, "secret"); flush {
+				switch c.String(200, "secret"); how {
+				case "flushed":
 					c.Writer.Flush()
-					_, _ = c.Writer.WriteString("secret")
+					c.Writer.WriteString("secret")
 					c.Header("X-Handler", "1")
+				case "buffered outside, and long":
+					c.Writer.WriteString(strings.Repeat("x", limit))
 				}
-			})
-			key, value, _ := strings.Cut(tt.header, ": ")
-			if w.Code != tt.code || w.Body.String() != tt.body || !strings.HasPrefix(w.Result().Header.Get(key), value) {
-				t.Errorf("%s, flushed %v: got %d %q and %s: %q, want %d %q and %q", tt.name, flush, w.Code, w.Body, key, w.Header().Get(key), tt.code, tt.body, value)
+			}}
+			buffers := strings.HasPrefix(how, "buffered")
+			if buffers {
+				handlers = slices.Insert(handlers, 0, buffering)
 			}
-			if calls != 1 || w.cookies() != 0 || len(w.errs) != 1 || w.Header().Get("X-Handler") != "" {
-				t.Errorf("%s, flushed %v: got %d calls, %d cookies, %v and the headers %v, want 1, none, one error", tt.name, flush, calls, w.cookies(), w.errs, w.Header())
+			w := playAt("POST", "/", handlers...)
+			name := tt.name + ", " + how
+			w.want(t, name, tt.code, tt.body, 0, sessionerr.ErrValue)
+			key, value, _ := strings.Cut(tt.header, ": ")
+			if tt.header != flushed && !strings.HasPrefix(w.Result().Header.Get(key), value) || buffers && (w.Header().Get("X-Flushes") == "1") != (tt.header == flushed) {
+				t.Errorf("%s: got the headers %v, want %s, and no flush unasked", name, w.Header(), tt.header)
+			}
+			if calls != 1 || w.Header().Get("X-Handler") != "" {
+				t.Errorf("%s: got %d calls and the headers %v, want 1 and none of the handler's", name, calls, w.Header())
 			}
 		}
 	}
@@ -192,7 +208,7 @@ func TestErrorPage_leavesAtOnce(t *testing.T) {
 				c.String(403, "no")
 			}
 		}
-		srv := serveHandlers(t, hold(limit, onError), fail, func(c *gin.Context) { begin(c); wait(t, "the client", answered) })
+		srv := serveHandlers(t, hold(limit, onError), fail, func(c *gin.Context) { begin(c); apptest.Wait(t, "the client", answered) })
 		resp, err := srv.Client().Get(srv.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -236,38 +252,6 @@ func (w *bufferingWriter) WriteHeaderNow()                   {}
 func (w *bufferingWriter) Write(p []byte) (int, error)       { return w.body.Write(p) }
 func (w *bufferingWriter) WriteString(p string) (int, error) { return w.body.WriteString(p) }
 
-// TestErrorPage_buffered: whoever is outside, there is one page, with the status
-// it was given, and nobody is flushed unasked: gzip would put a trailer behind
-// the page, and a buffer might lose the status.
-func TestErrorPage_buffered(t *testing.T) {
-	rows := []struct {
-		name    string
-		handle  gin.HandlerFunc
-		code    int
-		body    string
-		flushes string
-	}{
-		{"nothing written", nothing, 500, page, "0"},
-		{"the same status", func(c *gin.Context) { c.String(500, "sorry") }, 500, "sorry", "0"},
-		{"another status", func(c *gin.Context) { c.String(413, "too large") }, 413, "too large", "0"},
-		{"a status alone", func(c *gin.Context) { c.Status(413) }, 413, "", "0"},
-		{"asked", func(c *gin.Context) {
-			c.String(500, "%v ", c.Writer.Written())
-			c.String(500, "%v", c.Writer.Written())
-		}, 500, "false true", "0"},
-		{"flushed first", func(c *gin.Context) { c.Status(413); c.Writer.Flush(); c.String(200, "too large") }, 413, "too large", "1"},
-		{"flushed", func(c *gin.Context) { c.String(413, "too "); c.Writer.Flush(); c.String(200, "large") }, 413, "too large", "1"},
-	}
-	for _, row := range rows {
-		for _, body := range []string{"", strings.Repeat("x", limit)} {
-			w := play(buffering, hold(limit, func(c *gin.Context, _ error) { row.handle(c) }), func(c *gin.Context) { fail(c); _, _ = c.Writer.WriteString(body) })
-			if got := w.Header().Get("X-Flushes"); w.Code != row.code || w.Body.String() != row.body || got != row.flushes {
-				t.Errorf("%s: got %d %q and %s flushes, want %d %q and %s", row.name, w.Code, w.Body, got, row.code, row.body, row.flushes)
-			}
-		}
-	}
-}
-
 // TestErrorPage_denied: what is outside of the inner session's page may deny it,
 // and the outer session is not late because of it.
 func TestErrorPage_denied(t *testing.T) {
@@ -283,19 +267,4 @@ func TestErrorPage_denied(t *testing.T) {
 	play(hold(limit, nil), stale, hold(limit, nil), fail).want(t, "stale", 200, "stale", 0, sessionerr.ErrValue)
 	after := func(c *gin.Context) { c.Next(); change(c) }
 	play(hold(limit, nil), after, hold(limit, nil), fail, func(c *gin.Context) { _, _, _ = c.Writer.Hijack() }).want(t, "hijacked", 500, page, 1, sessionerr.ErrValue)
-}
-
-// TestErrorPage_connection: the error handler may take the connection over, and
-// reaches its deadlines.
-func TestErrorPage_connection(t *testing.T) {
-	srv := serveHandlers(t, hold(limit, func(c *gin.Context, _ error) {
-		if err := http.NewResponseController(c.Writer).EnableFullDuplex(); err != nil {
-			t.Error(err)
-		}
-		takeOver(c)
-	}), fail)
-	resp, _, err := fetch(t, srv, "GET", "/")
-	if err != nil || resp.StatusCode != 299 {
-		t.Errorf("got %v and %v, want the handler's 299", resp, err)
-	}
 }

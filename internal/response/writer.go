@@ -56,7 +56,7 @@ type Writer struct {
 	owner  Owner
 	outer  *Writer      // of the session outside this one, or nil
 	c      *gin.Context // nil once the request is over
-	aside  http.Header  // the headers when the middleware was entered; once replaced, those of whoever still sets some
+	aside  http.Header  // the headers when the middleware was entered; once replaced, those that the handler still sets
 
 	stage       stage
 	bodyRefused bool  // a part of the body, for the status has none
@@ -152,7 +152,7 @@ func (w *Writer) releaseEarly() error {
 	held := w.held()
 	err := w.release()
 	if held && err != nil && w.isOutermost() {
-		_ = http.NewResponseController(w.ResponseWriter).Flush() // where it can
+		_ = http.NewResponseController(w.ResponseWriter).Flush() // if it can
 	}
 	return err
 }
@@ -232,7 +232,7 @@ func cutTrailers(h http.Header) http.Header {
 	return trailers
 }
 
-// sendBody sends as much of the body as was announced; then net/http says that
+// sendBody sends as much of the body as was announced; then net/http reports that
 // it was too much. All at once, it would send nothing.
 func (w *Writer) sendBody(h http.Header) {
 	body := w.body.Bytes()
@@ -242,7 +242,7 @@ func (w *Writer) sendBody(h http.Header) {
 			body = body[n:]
 		}
 	}
-	_, _ = w.ResponseWriter.Write(body) // fails where the client has gone
+	_, _ = w.ResponseWriter.Write(body) // fails if the client has gone
 }
 
 // drop returns the buffer. Its content has been copied or is not wanted.
@@ -265,8 +265,8 @@ func (w *Writer) replace(err error) {
 	w.owner.Settle(w.c, h)
 }
 
-// reportLate tells of what went wrong while the handler's response stands. The
-// end of a session is nobody's failure: it is only noted.
+// reportLate reports what went wrong while the handler's response stands. The
+// end of a session is no failure: it is only noted.
 func (w *Writer) reportLate(err error) {
 	_ = w.c.Error(err)
 	if w.config.OnError != nil && !errors.Is(err, sessionerr.ErrEnded) {
@@ -412,7 +412,7 @@ func (w *Writer) FlushError() error {
 }
 
 // Hijack implements [http.Hijacker]. If nothing was written, the headers never
-// leave by themselves: whoever takes the connection over sends them, if they were
+// leave by themselves: the code that takes the connection over sends them, if they were
 // asked for. If they were not, a cookie that should have been set is late.
 func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.stage == holding {

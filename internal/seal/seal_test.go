@@ -2,16 +2,14 @@ package seal_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ginsession/ginsession/internal/apptest"
 	"github.com/ginsession/ginsession/internal/seal"
 )
 
@@ -32,14 +30,6 @@ func newSealer(t testing.TB, purpose string, secrets ...string) *seal.Sealer {
 	return s
 }
 
-func mustOpen(t *testing.T, s *seal.Sealer, box, additional, want []byte) {
-	t.Helper()
-	got, _, err := s.Open(nil, box, additional)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("Open: got %q, %v, want %q, nil", got, err, want)
-	}
-}
-
 func mustRefuse(t *testing.T, s *seal.Sealer, box, additional []byte) {
 	t.Helper()
 	if got, current, err := s.Open(nil, box, additional); !errors.Is(err, seal.ErrOpen) || got != nil || current {
@@ -52,18 +42,17 @@ func TestSeal_roundTrip(t *testing.T) {
 	for _, n := range []int{0, 1, 15, 16, 17, 64, 1000, 4096, 1 << 20} {
 		want := bytes.Repeat([]byte{'x'}, n)
 		box := s.Seal(nil, want, additional)
-		if len(box) != n+seal.Overhead {
-			t.Errorf("box of %d bytes: got %d, want %d", n, len(box), n+seal.Overhead)
-		}
 		text := string(seal.AppendText(nil, box))
-		if len(text) != seal.TextLen(n) {
-			t.Errorf("text of %d bytes: got %d, want TextLen %d", n, len(text), seal.TextLen(n))
+		if len(box) != n+seal.Overhead || len(text) != seal.TextLen(n) {
+			t.Errorf("%d bytes: got a box of %d and a text of %d, want %d and %d", n, len(box), len(text), n+seal.Overhead, seal.TextLen(n))
 		}
 		back, err := seal.AppendBox(nil, text)
 		if err != nil || !bytes.Equal(back, box) {
 			t.Fatalf("AppendBox: got %x, %v, want %x", back, err, box)
 		}
-		mustOpen(t, s, back, additional, want)
+		if got, _, err := s.Open(nil, back, additional); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: Open: got %.80q, %v, want %.80q, nil", n, got, err, want)
+		}
 	}
 }
 
@@ -73,162 +62,90 @@ const oldBox = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX8TxC9ImWmIQw8uGK8m81HjIKEEzv"
 
 // TestOpen_oldBox: the format must not change.
 func TestOpen_oldBox(t *testing.T) {
-	box, err := seal.AppendBox(nil, oldBox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustOpen(t, newSealer(t, purpose, secretA), box, additional, []byte("hello"))
-}
-
-func TestSeal_plaintextHidden(t *testing.T) {
-	box := newSealer(t, purpose, secretA).Seal(nil, []byte("a plain password"), additional)
-	if bytes.Contains(box, []byte("password")) || bytes.Contains(box, additional) {
-		t.Errorf("box holds plaintext: %q", box)
+	box, _ := seal.AppendBox(nil, oldBox)
+	if got, _, err := newSealer(t, purpose, secretA).Open(nil, box, additional); err != nil || string(got) != "hello" {
+		t.Errorf("got %q, %v, want hello, nil", got, err)
 	}
 }
 
 func TestSeal_noncesDiffer(t *testing.T) {
-	s := newSealer(t, purpose, secretA)
-	seen := map[string]bool{}
-	for range 10_000 {
-		nonce := string(s.Seal(nil, nil, nil)[:24])
-		if seen[nonce] {
-			t.Fatalf("nonce %x twice", nonce)
+	s, seen := newSealer(t, purpose, secretA), map[string]bool{}
+	for n := range 10_000 {
+		if seen[string(s.Seal(nil, nil, nil)[:24])] = true; len(seen) != n+1 {
+			t.Fatal("got a nonce twice")
 		}
-		seen[nonce] = true
 	}
 }
 
-func TestSeal_argumentsUnchanged(t *testing.T) {
-	plaintext, bound := []byte("plain"), []byte("bound")
-	newSealer(t, purpose, secretA).Seal(nil, plaintext, bound)
-	if string(plaintext) != "plain" || string(bound) != "bound" {
-		t.Errorf("got %q and %q, want them unchanged", plaintext, bound)
-	}
-}
-
-func TestOpen_changedBit(t *testing.T) {
+// TestOpen_damaged flips each bit, cuts at each byte, and adds each byte.
+func TestOpen_damaged(t *testing.T) {
 	s := newSealer(t, purpose, secretA)
-	plaintext := []byte("a plaintext of some length, over one block of the cipher, which has 64 bytes")
-	box := s.Seal(nil, plaintext, additional)
-	for bit := range len(box) * 8 {
-		box[bit/8] ^= 1 << (bit % 8)
-		mustRefuse(t, s, box, additional)
-		box[bit/8] ^= 1 << (bit % 8)
-	}
-	mustOpen(t, s, box, additional, plaintext)
-}
-
-func TestOpen_changedLength(t *testing.T) {
-	s := newSealer(t, purpose, secretA)
-	box := s.Seal(nil, []byte("0123456789"), additional)
-	for n := range box {
-		mustRefuse(t, s, box[:n], additional)
-		mustRefuse(t, s, box[n+1:], additional)
+	box := s.Seal(nil, bytes.Repeat([]byte("0123456789"), 7), additional) // over one block of the cipher, which has 64 bytes
+	for i := range box {
+		mustRefuse(t, s, box[:i], additional)
+		mustRefuse(t, s, box[i+1:], additional)
+		for bit := range 8 {
+			damaged := slices.Clone(box)
+			damaged[i] ^= 1 << bit
+			mustRefuse(t, s, damaged, additional)
+		}
 	}
 	for b := range 256 {
 		mustRefuse(t, s, append(slices.Clone(box), byte(b)), additional)
 		mustRefuse(t, s, append([]byte{byte(b)}, box...), additional)
 	}
-	mustRefuse(t, s, nil, additional)
 }
 
 func TestOpen_wrongKeyOrContext(t *testing.T) {
 	box := newSealer(t, purpose, secretA).Seal(nil, []byte("x"), additional)
-	rows := []struct {
-		name, purpose, secret, additional string
-	}{
+	rows := []struct{ name, purpose, secret, additional string }{
 		{"purpose", "test 2", secretA, string(additional)},
 		{"purpose extended", purpose + "0", secretA, string(additional)},
-		{"purpose empty", "", secretA, string(additional)},
 		{"secret", purpose, secretB, string(additional)},
 		{"secret extended", purpose, secretA + "a", string(additional)},
-		{"secret cut", purpose, secretA[1:], string(additional)},
 		{"additional data", purpose, secretA, "bound to that"},
 		{"additional data extended", purpose, secretA, string(additional) + " "},
-		{"no additional data", purpose, secretA, ""},
 	}
 	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			mustRefuse(t, newSealer(t, row.purpose, row.secret), box, []byte(row.additional))
-		})
+		t.Run(row.name, func(t *testing.T) { mustRefuse(t, newSealer(t, row.purpose, row.secret), box, []byte(row.additional)) })
 	}
 }
 
+// TestOpen_rotation: only what the first key opens is current.
 func TestOpen_rotation(t *testing.T) {
-	before := newSealer(t, purpose, secretA)
-	during := newSealer(t, purpose, secretB, secretA)
-	after := newSealer(t, purpose, secretB)
-
-	old := before.Seal(nil, []byte("old"), additional)
-	mustOpen(t, during, old, additional, []byte("old"))
-	mustRefuse(t, after, old, additional)
-
-	fresh := during.Seal(nil, []byte("new"), additional)
-	mustOpen(t, after, fresh, additional, []byte("new"))
-	mustRefuse(t, before, fresh, additional)
-}
-
-// TestOpen_current: only what the first key opens is current.
-func TestOpen_current(t *testing.T) {
-	box := newSealer(t, purpose, secretA).Seal(nil, nil, nil)
-	for want, secrets := range map[bool][]string{true: {secretA, secretB}, false: {secretB, secretA}} {
-		if _, got, err := newSealer(t, purpose, secrets...).Open(nil, box, nil); err != nil || got != want {
-			t.Errorf("got %v, %v, want %v", got, err, want)
+	rows := []struct {
+		sealed, opened []string // under these secrets
+		opens, current bool
+	}{
+		{[]string{secretA}, []string{secretA, secretB}, true, true},
+		{[]string{secretA}, []string{secretB, secretA}, true, false},
+		{[]string{secretA}, []string{secretB}, false, false},
+		{[]string{secretB, secretA}, []string{secretB}, true, true},
+		{[]string{secretB, secretA}, []string{secretA}, false, false},
+	}
+	for _, row := range rows {
+		box := newSealer(t, purpose, row.sealed...).Seal(nil, nil, nil)
+		if _, current, err := newSealer(t, purpose, row.opened...).Open(nil, box, nil); (err == nil) != row.opens || current != row.current {
+			t.Errorf("sealed by %q, opened by %q: got %v, current %v", row.sealed, row.opened, err, current)
 		}
 	}
 }
 
 func TestAppendBox_onlyCanonical(t *testing.T) {
-	s := newSealer(t, purpose, secretA)
+	refuse := func(text string) {
+		if box, err := seal.AppendBox(nil, text); !errors.Is(err, seal.ErrOpen) || box != nil {
+			t.Errorf("AppendBox(%q): got %x, %v, want nil, ErrOpen", text, box, err)
+		}
+	}
 	for n := range 3 { // of all three lengths modulo 3
-		text := string(seal.AppendText(nil, s.Seal(nil, make([]byte, n), nil)))
-		for i := range len(text) + 1 {
-			for _, extra := range []string{"\r", "\n", "\r\n", "=", " ", "\t", "\x00", "+", "/", ".", "%", "é"} {
-				refuseText(t, text[:i]+extra+text[i:])
-				if i < len(text) {
-					refuseText(t, text[:i]+extra+text[i+1:])
-				}
+		text := string(seal.AppendText(nil, make([]byte, n+seal.Overhead)))
+		for i := range text {
+			for _, extra := range []string{"\r", "\n", "\r\n", "=", "==", " ", "\t", "\x00", "+", "/", ".", "%", "é"} {
+				refuse(text[:i] + extra + text[i:])
+				refuse(text[:i] + extra + text[i+1:])
+				refuse(text + extra)
 			}
 		}
-		refuseText(t, text+"==")
-		if padded := base64.URLEncoding.EncodeToString(make([]byte, n+seal.Overhead)); strings.HasSuffix(padded, "=") {
-			refuseText(t, padded)
-		}
-	}
-}
-
-func refuseText(t *testing.T, text string) {
-	t.Helper()
-	if box, err := seal.AppendBox(nil, text); !errors.Is(err, seal.ErrOpen) || box != nil {
-		t.Fatalf("AppendBox(%q): got %x, %v, want nil, ErrOpen", text, box, err)
-	}
-}
-
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-func TestAppendBox_spareBits(t *testing.T) {
-	for n, spare := range map[int]int{1: 16, 2: 4} { // so many encodings decode alike
-		text := string(seal.AppendText(nil, make([]byte, n)))
-		accepted := 0
-		for _, last := range alphabet[:spare] {
-			if _, err := seal.AppendBox(nil, text[:len(text)-1]+string(last)); err == nil {
-				accepted++
-			}
-		}
-		if accepted != 1 {
-			t.Errorf("%d bytes: %d spellings accepted, want 1", n, accepted)
-		}
-	}
-}
-
-func TestAppendText_alphabet(t *testing.T) {
-	every := make([]byte, 0, 3*256)
-	for b := range 256 {
-		every = append(every, byte(b), byte(255-b), byte(b*7))
-	}
-	if extra := strings.Trim(string(seal.AppendText(nil, every)), alphabet); extra != "" {
-		t.Errorf("got %q outside of base64url", extra)
 	}
 }
 
@@ -244,33 +161,13 @@ func TestNew_fips(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestNew_fips$", "-test.v")
-	cmd.Env = append(os.Environ(), only)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestNew_fips")) {
+	if out, err := apptest.Rerun(t, "TestNew_fips", only); err != nil || !strings.Contains(out, "--- PASS: TestNew_fips") {
 		t.Errorf("in FIPS 140-only mode: %v\n%s", err, out)
 	}
 }
 
-func TestOpen_randomText(t *testing.T) {
-	s := newSealer(t, purpose, secretA, secretB)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	for range 20_000 {
-		text := make([]byte, r.IntN(200))
-		for i := range text {
-			text[i] = alphabet[r.IntN(len(alphabet))]
-		}
-		if box, err := seal.AppendBox(nil, string(text)); err == nil {
-			mustRefuse(t, s, box, nil)
-		}
-	}
-}
-
 func FuzzAppendBox(f *testing.F) {
-	s := newSealer(f, purpose, secretA, secretB)
-	for _, text := range []string{"", "A", "AA", "AAA", "AAAA", "AB", "AA==", "AA\n", "\r", "+/", oldBox, oldBox[1:], oldBox + "A"} {
+	for _, text := range []string{"", "A", "AA", "AAA", "AAAA", "AB", "AAB", "AA==", "AA\n", "\r", "+/", oldBox, oldBox[1:], oldBox + "A"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -280,9 +177,6 @@ func FuzzAppendBox(f *testing.F) {
 		}
 		if again := string(seal.AppendText(nil, box)); again != text {
 			t.Errorf("%q reads as a box whose text is %q", text, again)
-		}
-		if _, _, err := s.Open(nil, box, additional); err == nil && text != oldBox {
-			t.Errorf("forged: %q opens", text)
 		}
 	})
 }

@@ -46,7 +46,7 @@ var ErrAbandoned = errors.New("ginsession: a handler has panicked in a second pa
 // ErrPanic is the error of a session whose store or validator has panicked.
 var ErrPanic = fmt.Errorf("%w: the store or the function given to WithValidator has panicked", ErrUnavailable)
 
-// Rejection returns the sentinel if err says that a cookie is not accepted, and
+// Rejection returns the sentinel if err reports that a cookie is not accepted, and
 // nil if the outcome is unknown.
 func Rejection(err error) error {
 	if errors.Is(err, ErrUnavailable) {

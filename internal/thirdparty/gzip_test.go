@@ -32,12 +32,11 @@ func open(t testing.TB, srv *server, method, path string) *reply {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept-Encoding", "gzip")
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	resp, err := srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = resp.Body.Close(); client.CloseIdleConnections() })
+	t.Cleanup(func() { _ = resp.Body.Close() })
 	return &reply{Response: resp, encoding: resp.Header.Get("Content-Encoding")}
 }
 

@@ -2,8 +2,6 @@ package thirdparty_test
 
 import (
 	"context"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,12 +11,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginsession/ginsession"
+	"github.com/ginsession/ginsession/internal/apptest"
 )
 
 const (
-	secret   = "a secret of the tests, 32 bytes or more"
-	cookie   = "__Host-session"
-	patience = 10 * time.Second // only a test that fails waits that long
+	secret = "a secret of the tests, 32 bytes or more"
+	cookie = "__Host-session"
 )
 
 func TestMain(m *testing.M) {
@@ -41,7 +39,7 @@ func set(c *gin.Context) { ginsession.From(c).Set("user", "ann") }
 // setBad makes the commit fail.
 func setBad(c *gin.Context) { ginsession.From(c).Set("bad", make(chan int)) }
 
-// server is one on a real connection that tells of its requests' errors.
+// server is one on a real connection that reports its requests' errors.
 type server struct {
 	*httptest.Server
 	errs chan []error // one entry a request, at its end
@@ -49,12 +47,7 @@ type server struct {
 
 func serve(t testing.TB, r *gin.Engine) *server {
 	t.Helper()
-	s := &server{errs: make(chan []error, 16)}
-	s.Server = httptest.NewUnstartedServer(r)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Start()
-	t.Cleanup(s.Close)
-	return s
+	return &server{Server: apptest.Serve(t, false, r), errs: make(chan []error, 16)}
 }
 
 // watch goes outside of everything else.
@@ -75,7 +68,7 @@ func (s *server) ended(t testing.TB) []error {
 	select {
 	case errs := <-s.errs:
 		return errs
-	case <-time.After(patience):
+	case <-time.After(apptest.Patience):
 		t.Fatal("waited in vain for the handler")
 		return nil
 	}
@@ -83,7 +76,7 @@ func (s *server) ended(t testing.TB) []error {
 
 func timeout(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), apptest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -180,7 +180,7 @@ func TestWebSocket_sessionStates(t *testing.T) {
 	}
 }
 
-// Where the session cannot be saved, there is no upgrade but an error page.
+// If the session cannot be saved, there is no upgrade but an error page.
 func TestWebSocket_failedCommitRefusesTheUpgrade(t *testing.T) {
 	servers := map[string]func(*gin.Context) error{
 		"coder": func(c *gin.Context) error {

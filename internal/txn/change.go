@@ -18,7 +18,7 @@ func (t *Txn) Set(key, raw string) {
 	t.changed()
 }
 
-// Updated puts raw under key, which fn has made of old.
+// Updated puts raw under key, which is what fn returned for old.
 func (t *Txn) Updated(key, old string, found bool, raw string, fn journal.UpdateFunc) {
 	if found && old == raw && !t.work.Journal.Updates(key) {
 		return

@@ -589,7 +589,7 @@ func TestTxn_Headers_goroutine(t *testing.T) {
 	}
 }
 
-// TestTxn_Headers_importOfOurName: where Flask's cookie and ours have one name,
+// TestTxn_Headers_importOfOurName: if Flask's cookie and ours have one name,
 // one line replaces both.
 func TestTxn_Headers_importOfOurName(t *testing.T) {
 	const flaskSecret = "the secret of the Flask app, long"

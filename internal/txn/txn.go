@@ -3,7 +3,7 @@
 // the business of a [Storage].
 //
 // Three enums say what state a session is in: [Origin], [Place] and [Intent].
-// The [journal.Journal] says what the request did since the last commit.
+// The [journal.Journal] holds what the request did since the last commit.
 //
 // A Txn is not safe for concurrent use; the root package has the lock.
 package txn

@@ -1,4 +1,7 @@
-package storetest
+// Package storesuite tests sessions in the project's own stores: [RunSessions]
+// while many requests use one session at once, [RunOutages] while the server
+// fails. The contract of a store is tested by package storetest.
+package storesuite
 
 import (
 	"context"
@@ -53,7 +56,9 @@ func RunSessions(t *testing.T, store ginsession.Store, n Sizes) {
 // that test are slow.
 const patience = time.Minute
 
-const secret = "storetest-secret-of-at-least-32-bytes"
+const secret = "storesuite-secret-of-at-least-32-bytes"
+
+var ctx = context.Background()
 
 // app is a small web app over the store.
 type app struct {
