@@ -28,7 +28,8 @@ func (t *Txn) Load(entered time.Duration) {
 	loaded := false
 	defer func() {
 		if !loaded { // also if the store or the validator panics
-			t.work.Image = Image{Content: t.config.Fresh()}
+			t.work.Image = Image{}
+			t.config.Begin(&t.work.Content)
 		}
 		t.begin()
 	}()

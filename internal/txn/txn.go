@@ -316,8 +316,14 @@ type Policy struct {
 }
 
 // Fresh returns the content of a session that begins now.
-func (p *Policy) Fresh() codec.Container {
-	return codec.Container{Created: codec.InstantOf(time.Now()), Permanent: p.Permanent}
+func (p *Policy) Fresh() (c codec.Container) {
+	p.Begin(&c)
+	return c
+}
+
+// Begin makes an empty content that of a session that begins now.
+func (p *Policy) Begin(c *codec.Container) {
+	c.Created, c.Permanent = codec.InstantOf(time.Now()), p.Permanent
 }
 
 // lifetime returns how long a session lasts at most.
