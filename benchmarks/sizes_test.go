@@ -70,7 +70,7 @@ func heap() int {
 // third read and a third write. The browsers' cookies are in a file, not in the heap.
 func BenchmarkLive(b *testing.B) {
 	const live, workers, room = 1_000_000, 4, 512
-	for _, v := range choose("ginsession", "cookie", "Flask", "map", "memory", "Memcached", "Redis") {
+	for _, v := range choose("ginsession", "cookie", "Flask", "memory", "Memcached", "Redis") {
 		b.Run(v.String(), func(b *testing.B) {
 			a, s := v.start(b, true)
 			jar, took := must(os.CreateTemp(b.TempDir(), "")), make([]time.Duration, live)
