@@ -362,27 +362,29 @@ func (s *Session) SetPermanent(permanent bool) {
 // SetLifetime gives this session a lifetime of its own in place of that of the app
 // ([WithLifetime]), from its creation or its last [Session.Renew]: an absolute
 // timeout. Renew starts it again with the same length. The idle timeout holds all
-// the same. A lifetime under 10 ms is [ErrValue], and so is any lifetime in Flask's
-// cookie, which has no place for one.
+// the same. 0 gives it the lifetime of the app again. Others under 10 ms are
+// [ErrValue], and so is any in Flask's cookie, which has no place for one.
 func (s *Session) SetLifetime(lifetime time.Duration) { s.setLifetime(lifetime, false) }
 
 // Remember keeps the user logged in ("remember me"): the session outlives the
 // browser window, has this lifetime of its own, as with [Session.SetLifetime], and
-// no idle timeout.
+// no idle timeout. It is not sliding; [Session.Renew] starts it again. Remember(0)
+// takes it back, and [Session.SetPermanent] too: the session is as the app's
+// options say.
 func (s *Session) Remember(lifetime time.Duration) { s.setLifetime(lifetime, true) }
 
-func (s *Session) setLifetime(lifetime time.Duration, remembered bool) {
+func (s *Session) setLifetime(lifetime time.Duration, remember bool) {
 	s.change()
 	defer s.mu.Unlock()
 	switch {
-	case s.m.flaskForm:
+	case s.m.flaskForm && lifetime != 0:
 		s.txn.Refuse(fmt.Errorf("%w: a lifetime of its own: Flask's cookie has no place for one; use WithLifetime", ErrValue))
-	case lifetime < minLifetime:
+	case lifetime < minLifetime && lifetime != 0:
 		s.txn.Refuse(fmt.Errorf("%w: a lifetime of %v; use a time.Duration of %v or more, such as 12*time.Hour", ErrValue, lifetime, minLifetime))
 	default:
-		s.txn.SetLifetime(lifetime, remembered)
-		if remembered {
-			s.txn.SetPermanent(true)
+		s.txn.SetLifetime(lifetime, remember && lifetime != 0)
+		if remember {
+			s.txn.SetPermanent(lifetime != 0 || s.m.txn.Permanent)
 		}
 	}
 }

@@ -1172,6 +1172,8 @@ func TestSession_Remember(t *testing.T) {
 		{"shorter", []func(*ginsession.Session){lifetime, renew, renew}, 25 * time.Minute, true},
 		{"shorter, its end", []func(*ginsession.Session){lifetime, func(s *ginsession.Session) { s.Set("b", 1) }, func(*ginsession.Session) {}}, 25 * time.Minute, false},
 		{"idle", []func(*ginsession.Session){remember, func(s *ginsession.Session) { s.SetLifetime(day) }}, 31 * time.Minute, false},
+		{"taken back", []func(*ginsession.Session){remember, func(s *ginsession.Session) { s.Remember(0) }}, 31 * time.Minute, false},
+		{"the app's", []func(*ginsession.Session){lifetime, func(s *ginsession.Session) { s.SetLifetime(0) }, renew, renew}, 25 * time.Minute, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			for _, opts := range [][]ginsession.Option{nil, {ginsession.WithStore(apptest.NewStore())}} {
@@ -1194,7 +1196,7 @@ func TestSession_SetLifetime_refuses(t *testing.T) {
 	for _, row := range []struct {
 		opts     []ginsession.Option
 		lifetime time.Duration
-	}{{nil, 0}, {nil, -time.Hour}, {nil, time.Millisecond}, {[]ginsession.Option{ginsession.WithFlaskCookie()}, time.Hour}} {
+	}{{nil, -time.Hour}, {nil, time.Millisecond}, {[]ginsession.Option{ginsession.WithFlaskCookie()}, time.Hour}} {
 		v := apptest.NewVisitor(t, row.opts...)
 		w := v.Visit(func(s *ginsession.Session) { s.Set("a", 1); s.SetLifetime(row.lifetime) })
 		if len(w.Errors) != 1 || !errors.Is(w.Errors[0], ginsession.ErrValue) || w.Code != http.StatusInternalServerError {
@@ -1212,6 +1214,10 @@ func TestSession_Remember_maxAge(t *testing.T) {
 		w := v.Visit(func(s *ginsession.Session) { s.Remember(90 * 24 * time.Hour) })
 		if got := w.Result().Cookies(); len(got) != 1 || (got[0].MaxAge-90*24*3600+5)/10 != 0 {
 			t.Errorf("got %v, want a Max-Age of 90 days", got)
+		}
+		w = v.Visit(func(s *ginsession.Session) { s.Remember(0) })
+		if got := w.Result().Cookies(); len(got) != 1 || (got[0].MaxAge-31*24*3600+5)/10 != 0 {
+			t.Errorf("got %v, want the Max-Age of the app again", got)
 		}
 	}
 }

@@ -43,10 +43,10 @@ func login(c *gin.Context) {
 	s := ginsession.From(c)
 	s.Renew() // at every change of privilege
 	s.Set("name", name)
+	s.Remember(0) // who is logged in may log in anew
 	if c.PostForm("remember") != "" {
 		s.Remember(month)
-	} else { // who is logged in may log in anew
-		s.SetPermanent(false)
+	} else {
 		s.SetLifetime(halfDay)
 	}
 	s.AddFlash("Welcome back, "+name, "success")

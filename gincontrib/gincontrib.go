@@ -264,7 +264,8 @@ func (b *session) apply() {
 	case o.MaxAge < 0:
 		b.s.Destroy()
 	case o.MaxAge == 0:
-		b.s.SetPermanent(false)
+		b.s.Remember(0)
+		b.s.SetPermanent(false) // also WithPermanent
 	default:
 		b.s.Remember(lifetime(b.s, o.MaxAge))
 	}

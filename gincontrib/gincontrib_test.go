@@ -293,6 +293,7 @@ func TestSession_Options_lifetime(t *testing.T) {
 		{"and over", nil, []func(sessions.Session){begin, begin, lasting(hour)}, 61 * time.Minute, ginsession.ErrExpired},
 		{"again", nil, []func(sessions.Session){lasting(hour), again, again}, 59 * time.Minute, nil},
 		{"not again", nil, []func(sessions.Session){lasting(hour), plain, plain}, 59 * time.Minute, ginsession.ErrExpired},
+		{"taken back", short, []func(sessions.Session){lasting(hour), lasting(0)}, 11 * time.Minute, ginsession.ErrExpired},
 		{"for ever", nil, []func(sessions.Session){lasting(math.MaxInt)}, 10 * 365 * 24 * time.Hour, nil},
 	}
 	for _, row := range rows {

@@ -349,7 +349,7 @@ func wholeFile(block string) string {
 		return block
 	}
 	known := []string{"cmp", "context", "crypto/sha256", "errors", "fmt", "html/template", "log", "net/http", "net/http/httptest", "net/http/httputil",
-		"net/url", "os", "testing", "time", "github.com/ginsession/ginsession/memstore", "github.com/ginsession/ginsession/sessiontest"}
+		"net/url", "os", "strings", "testing", "time", "github.com/ginsession/ginsession/memstore", "github.com/ginsession/ginsession/sessiontest"}
 	imports := []string{"github.com/gin-gonic/gin", "github.com/ginsession/ginsession"}
 	for _, path := range known {
 		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.[A-Z]`).MatchString(around + block) {

@@ -27,7 +27,7 @@ type Journal struct {
 	// The flashes that were added have the ids first, first+1 and so on.
 	first uint64
 
-	lifetime time.Duration // that was set, or 0
+	lifetime time.Duration // that was set, ofTheApp, or 0 if none was
 	given    uint32        // ids
 	kept     uint32        // flashes, of those, that were not taken again
 }
@@ -142,14 +142,19 @@ func (j *Journal) SetPermanent(permanent bool) {
 // called.
 func (j *Journal) SetsPermanent() bool { return j.permanent != unset }
 
-// SetLifetime notes a lifetime, which is above 0.
+// SetLifetime notes a lifetime, or 0 for that of the app.
 func (j *Journal) SetLifetime(lifetime time.Duration, remembered bool) {
+	if lifetime == 0 {
+		lifetime = ofTheApp
+	}
 	j.noted++
 	j.lifetime, j.remembered = lifetime, remembered
 }
 
 // SetsLifetime reports whether [Journal.SetLifetime] was called.
-func (j *Journal) SetsLifetime() bool { return j.lifetime > 0 }
+func (j *Journal) SetsLifetime() bool { return j.lifetime != 0 }
+
+const ofTheApp = -1
 
 // AddFlash returns the id for a flash that is added.
 func (j *Journal) AddFlash() uint64 {
@@ -188,7 +193,7 @@ func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) err
 		newest.Lifetime, newest.Remembered = 0, false
 	}
 	if j.SetsLifetime() {
-		newest.Lifetime, newest.Remembered = j.lifetime, j.remembered
+		newest.Lifetime, newest.Remembered = max(0, j.lifetime), j.remembered
 	}
 	if j.permanent != unset {
 		newest.Permanent = j.permanent == persistent

@@ -279,6 +279,7 @@ func TestJournal_Replay_lifetime(t *testing.T) {
 	}{
 		{"nothing", func(*journal.Journal) {}, time.Hour, true},
 		{"another", func(j *journal.Journal) { j.SetLifetime(time.Minute, false) }, time.Minute, false},
+		{"that of the app", func(j *journal.Journal) { j.SetLifetime(0, false) }, 0, false},
 		{"clear", func(j *journal.Journal) { j.Clear(false) }, 0, false},
 		{"set, then clear", func(j *journal.Journal) { j.SetLifetime(time.Minute, true); j.Clear(false) }, 0, false},
 		{"clear, then set", func(j *journal.Journal) { j.Clear(false); j.SetLifetime(time.Minute, true) }, time.Minute, true},

@@ -445,7 +445,7 @@ func TestStorage_Commit_idTaken(t *testing.T) {
 // TestStorage_Commit runs a request, and another one of the same session at its
 // word "meanwhile".
 func TestStorage_Commit(t *testing.T) {
-	const ended = "save: ginsession: the session is not in the store: it ended while this request was under way, and what the request changed is dropped"
+	const ended = "save: ginsession: the session is not in the store: it has ended, and what this request changed is dropped"
 	rows := []struct {
 		name, do, other string
 		theirs          bool     // the browser does not get the other one's response

@@ -34,7 +34,7 @@ var (
 // ErrEnded is returned by a commit whose session has ended since it was loaded:
 // it was renewed, destroyed, evicted, or it expired. What the request changed is
 // dropped. It is no reason for an error page.
-var ErrEnded = fmt.Errorf("%w: it ended while this request was under way, and what the request changed is dropped", ErrUnknown)
+var ErrEnded = fmt.Errorf("%w: it has ended, and what this request changed is dropped", ErrUnknown)
 
 // ErrTooLate is returned by a commit that needs a cookie after the headers have left.
 var ErrTooLate = fmt.Errorf("%w: change it before the response is flushed, hijacked, or longer than WithResponseBuffer", ErrLate)

@@ -80,8 +80,8 @@ func (t *Txn) SetPermanent(permanent bool) {
 	t.changed()
 }
 
-// SetLifetime gives the session a lifetime of its own. Remembered, it has no idle
-// timeout.
+// SetLifetime gives the session a lifetime of its own, or, if it is 0, that of the
+// app. Remembered, it has no idle timeout.
 func (t *Txn) SetLifetime(lifetime time.Duration, remembered bool) {
 	c := &t.work.Content
 	if c.Lifetime == lifetime && c.Remembered == remembered {
