@@ -255,3 +255,77 @@ func TestSession_KeepFlashes(t *testing.T) {
 		}
 	}
 }
+
+// TestSession_KeepFlashes_ofFlask keeps one of two messages in Flask's cookie, which
+// numbers them from 0, after a commit has removed it.
+func TestSession_KeepFlashes_ofFlask(t *testing.T) {
+	app := newApp(t, ginsession.WithFlaskCookie())
+	b := apptest.NewBrowser(app)
+	app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.AddFlash("one", "a")
+		s.AddFlash("two", "b")
+	})
+	app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Flashes("b")
+		_ = s.Save()
+		s.KeepFlashes("b")
+	})
+	var got []ginsession.Flash
+	app.Play(b, func(c *gin.Context) { got = ginsession.From(c).Flashes() })
+	if len(got) != 2 {
+		t.Errorf("got %v, want both", got)
+	}
+}
+
+// TestSession_Flashes_imported shows a message that came from Flask once, also if the
+// commit that removes it is replayed.
+func TestSession_Flashes_imported(t *testing.T) {
+	b := apptest.NewBrowser(apptest.New(t, ginsession.WithFlaskCookie(), ginsession.WithName("session")))
+	old := b.Handler.(*apptest.App)
+	old.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Set("user", "ann")
+		s.AddFlash("one", "a")
+	})
+	app := newApp(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithFlaskMigration(apptest.Secret))
+	b.Handler = app
+	app.Play(b, func(c *gin.Context) { ginsession.From(c).Get("user") }) // imported
+	var first, second []ginsession.Flash
+	app.Play(b, func(c *gin.Context) {
+		first = ginsession.From(c).Flashes()
+		app.Play(b.Clone(), func(c *gin.Context) { ginsession.From(c).Set("other", 1) })
+	})
+	app.Play(b, func(c *gin.Context) { second = ginsession.From(c).Flashes() })
+	if len(first) != 1 || len(second) != 0 {
+		t.Errorf("shown %v, and then %v", first, second)
+	}
+}
+
+// TestSession_KeepFlashes_ofAnother puts back nothing that another request has shown.
+func TestSession_KeepFlashes_ofAnother(t *testing.T) {
+	app := newApp(t, ginsession.WithStore(apptest.NewStore()))
+	b := apptest.NewBrowser(app)
+	app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Set("user", "ann")
+		s.AddFlash("one", "a")
+		s.AddFlash("two", "b")
+	})
+	var other []ginsession.Flash
+	app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Flashes("a")
+		app.Play(b.Clone(), func(c *gin.Context) { other = ginsession.From(c).Flashes("b") })
+		if err := s.Save(); err != nil {
+			t.Error(err)
+		}
+		s.KeepFlashes()
+	})
+	var got []ginsession.Flash
+	app.Play(b, func(c *gin.Context) { got = ginsession.From(c).Flashes() })
+	if len(got) != 1 || len(other) != 1 {
+		t.Errorf("the other was shown %v, the next one %v", other, got)
+	}
+}

@@ -617,3 +617,40 @@ func TestNew_flaskMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestWithCookieMigration_oneLine saves an emptied session, and then another: the last cookie
+// counts, and is alone.
+func TestWithCookieMigration_oneLine(t *testing.T) {
+	b := apptest.NewBrowser(newApp(t))
+	logIn(t, b)
+	app := newApp(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithCookieMigration(apptest.Secret))
+	b.Handler = app
+	w := app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Clear()
+		_ = s.Save()
+		c.Writer.Header()
+		s.Set("a", 1)
+	})
+	if lines := w.SetCookies(sid); len(lines) != 1 {
+		t.Errorf("got %q", lines)
+	}
+}
+
+// TestWithFlaskMigration_oneLine does the same for a Flask cookie of the same name.
+func TestWithFlaskMigration_oneLine(t *testing.T) {
+	b := apptest.NewBrowser(apptest.New(t, ginsession.WithFlaskCookie()))
+	b.Get("/?do=set:user=ann")
+	app := apptest.New(t, ginsession.WithStore(apptest.NewStore()), ginsession.WithName("session"), ginsession.WithFlaskMigration(apptest.Secret))
+	b.Handler = app
+	w := app.Play(b, func(c *gin.Context) {
+		s := ginsession.From(c)
+		s.Clear()
+		_ = s.Save()
+		c.Writer.Header()
+		s.Set("a", strings.Repeat("x", 3))
+	})
+	if lines := w.SetCookies("session"); len(lines) != 1 {
+		t.Errorf("got %q", lines)
+	}
+}

@@ -549,10 +549,12 @@ func (s *Session) load() {
 // the lock. What changes the session waits.
 func (s *Session) unlocked(fn func()) {
 	s.busy = true
+	asked := s.txn.Suspend()
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.busy = false
+		s.txn.Resume(asked)
 		if s.freed != nil {
 			s.freed.Broadcast()
 		}

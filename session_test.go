@@ -1221,3 +1221,76 @@ func TestSession_Remember_maxAge(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdate_readsErr reads Err in a function that runs again.
+func TestUpdate_readsErr(t *testing.T) {
+	for _, k := range sessionKinds {
+		if k.name == "flask" {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			app := newApp(t, k.opts()...)
+			b := apptest.NewBrowser(app)
+			logIn(t, b)
+			var errs []error
+			w := app.Play(b, func(c *gin.Context) {
+				s := ginsession.From(c)
+				ginsession.Update(s, "n", func(n int) int { errs = append(errs, s.Err()); return n + 1 })
+				app.Play(b.Clone(), func(c *gin.Context) { ginsession.From(c).Set("other", 1) })
+			})
+			if len(errs) != 2 || errs[1] != nil || w.Code != 200 {
+				t.Errorf("got %d, the function saw the errors %q", w.Code, errs)
+			}
+		})
+	}
+}
+
+// TestSession_CreatedAt_failedCommit is what it was after a commit that fails.
+func TestSession_CreatedAt_failedCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := newApp(t, ginsession.WithFlaskCookie())
+		b := apptest.NewBrowser(app)
+		logIn(t, b)
+		time.Sleep(time.Hour)
+		app.Play(b, func(c *gin.Context) {
+			s := ginsession.From(c)
+			before := s.CreatedAt()
+			big := ""
+			for i := range 3000 {
+				big += time.Unix(int64(i*7919), 0).String()
+			}
+			s.Set("big", big)
+			if s.Save() == nil {
+				t.Error("saved")
+			}
+			if got := s.CreatedAt(); !got.Equal(before) {
+				t.Errorf("nothing was written, but CreatedAt went from %v to %v", before, got)
+			}
+		})
+	})
+}
+
+// TestSession_ExpiresAt_failedRefresh is what it was after a refresh that fails.
+func TestSession_ExpiresAt_failedRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := apptest.NewStore()
+		app := newApp(t, ginsession.WithStore(store), ginsession.WithIdleTimeout(time.Hour))
+		b := apptest.NewBrowser(app)
+		logIn(t, b)
+		time.Sleep(30 * time.Minute)
+		store.Hook(func(c apptest.Call) (f apptest.Fault) {
+			if c.Op == "save" {
+				f.Before = apptest.ErrStore
+			}
+			return f
+		})
+		app.Play(b, func(c *gin.Context) {
+			s := ginsession.From(c)
+			before := s.ExpiresAt()
+			_ = s.Save()
+			if got := s.ExpiresAt(); !got.Equal(before) {
+				t.Errorf("the record still ends at %v, but ExpiresAt says %v", before, got)
+			}
+		})
+	})
+}

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/ginsession/ginsession"
 	"github.com/ginsession/ginsession/internal/apptest"
 )
@@ -109,4 +111,64 @@ func TestStore_ID(t *testing.T) {
 	if got := v.Values(); len(got) != 0 {
 		t.Errorf("as a cookie: got %v, want nothing", got)
 	}
+}
+
+// TestWithStore_logoutInUpdate logs out while a function given to Update runs again,
+// and takes its time.
+func TestWithStore_logoutInUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := newApp(t, ginsession.WithStore(apptest.NewStore()))
+		b := apptest.NewBrowser(app)
+		logIn(t, b)
+		other := b.Clone()
+		runs, again, done := 0, make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			app.Play(b, func(c *gin.Context) {
+				ginsession.Update(ginsession.From(c), "n", func(n int) int {
+					if runs++; runs == 2 {
+						close(again)
+						time.Sleep(6 * time.Second) // asks another service
+					}
+					return n + 1
+				})
+				other.Clone().Get("/?do=set:k=v")
+			})
+		}()
+		<-again
+		start := time.Now()
+		w := other.Get("/?do=destroy")
+		t.Logf("the log-out took %v", time.Since(start))
+		if w.Code != 200 {
+			t.Errorf("log-out: %d, %v", w.Code, w.Errors)
+		}
+		<-done
+		if got := sees(b); len(got) != 0 {
+			t.Errorf("still logged in: %q", got)
+		}
+	})
+}
+
+// TestUpdate_asksItself makes a request with the same session in a function given to Update
+// that runs again.
+func TestUpdate_asksItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := newApp(t, ginsession.WithStore(apptest.NewStore()))
+		b := apptest.NewBrowser(app)
+		logIn(t, b)
+		runs := 0
+		var codes []int
+		w := app.Play(b, func(c *gin.Context) {
+			ginsession.Update(ginsession.From(c), "n", func(n int) int {
+				if runs++; runs == 2 {
+					codes = append(codes, b.Clone().Get("/?do=set:inner=1").Code)
+				}
+				return n + 1
+			})
+			b.Clone().Get("/?do=set:k=v")
+		})
+		if len(codes) != 1 || codes[0] != 200 || w.Code != 200 {
+			t.Errorf("got %d inside, %d outside: %v", codes, w.Code, w.Errors)
+		}
+	})
 }

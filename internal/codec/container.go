@@ -23,7 +23,18 @@ type Flash struct {
 	Category string
 	Raw      string
 	Element  string // category and message as Flask encoded them, or ""; not in the binary form
+	Taken    Taken  // not in the binary form
 }
+
+// Taken is whether a request that has shown a flash has removed it.
+type Taken int8
+
+// What can have become of a flash.
+const (
+	NotTaken     Taken = iota
+	TakenNow           // since the last commit
+	TakenForGood       // and that is committed
+)
 
 // Instant is a time in nanoseconds since 1970.
 type Instant int64

@@ -185,8 +185,7 @@ func (j *Journal) KeepFlash(id uint64) {
 func (j *Journal) gave(id uint64) bool { return id-j.first < uint64(j.given) }
 
 // Replay applies the changes to a newer content. The values and the flashes that
-// were added are in seen, the content that the request has worked on. The flashes
-// that were shown are removed, unless they are there again.
+// were added are in seen, the content that the request has worked on.
 func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) error {
 	if j.cleared {
 		newest.Fill(nil, nil)
@@ -203,7 +202,7 @@ func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) err
 			return err
 		}
 	}
-	if taken := Taken(seen, shown); len(taken) > 0 {
+	if taken := Taken(shown); len(taken) > 0 {
 		newest.DeleteFlashes(func(f codec.Flash) bool { return taken[f.ID] })
 	}
 	if j.kept > 0 {
@@ -213,19 +212,17 @@ func (j *Journal) Replay(newest, seen *codec.Container, shown []codec.Flash) err
 	return nil
 }
 
-// Taken returns the ids of the flashes that were shown and are not seen any more.
-// Those without an id are known to no other request.
-func Taken(seen *codec.Container, shown []codec.Flash) map[uint64]bool {
-	if len(shown) == 0 {
-		return nil
-	}
-	taken := make(map[uint64]bool, len(shown))
+// Taken returns the ids of the flashes that were shown and removed since the last
+// commit.
+func Taken(shown []codec.Flash) map[uint64]bool {
+	var taken map[uint64]bool
 	for _, f := range shown {
-		taken[f.ID] = true
-	}
-	delete(taken, 0)
-	for _, f := range seen.Flashes() {
-		delete(taken, f.ID)
+		if f.Taken == codec.TakenNow {
+			if taken == nil {
+				taken = make(map[uint64]bool, len(shown))
+			}
+			taken[f.ID] = true
+		}
 	}
 	return taken
 }

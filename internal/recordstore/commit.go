@@ -34,7 +34,7 @@ func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error 
 	if !w.Journal.Any() && w.At.Version != nil {
 		return v.saveWhole(ctx, r)
 	}
-	err := v.contend(&r.At, func() error { return v.save(ctx, r) }, func() error { return v.replay(ctx, w, &r.At, r) })
+	err := v.contend(&r.At, false, func() error { return v.save(ctx, r) }, func() error { return v.replay(ctx, w, &r.At, r) })
 	if err != nil {
 		r.Place = txn.Nowhere
 		return err
@@ -63,7 +63,7 @@ func (v *Storage) Change(ctx context.Context, w *txn.Work, r *txn.Result) error 
 // bears this very tombstone.
 func (v *Storage) Renew(ctx context.Context, w *txn.Work, r *txn.Result) error {
 	old := w.At
-	err := v.contend(&old, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
+	err := v.contend(&old, false, func() error { return v.move(ctx, &old, r) }, func() error { return v.replay(ctx, w, &old, r) })
 	if errors.Is(err, sessionerr.ErrEnded) { // this renewal starts from what the request did itself
 		*r = txn.Result{}
 		fresh := v.policy.Fresh()
@@ -107,7 +107,7 @@ func (v *Storage) End(ctx context.Context, at txn.Locator) error {
 		if next := successor(at); next != "" {
 			locate(&at, next)
 		}
-		err := v.contend(&at, func() error { return v.bury(ctx, &at, "") }, func() error {
+		err := v.contend(&at, true, func() error { return v.bury(ctx, &at, "") }, func() error {
 			there := txn.Image{At: at}
 			err := v.fetch(ctx, &there)
 			at = there.At

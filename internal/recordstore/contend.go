@@ -17,13 +17,13 @@ const (
 
 // contend attempts to save over the record at a locator until that succeeds or
 // fails for another reason than a conflict. After a conflict, again loads the
-// newest version.
-func (v *Storage) contend(at *txn.Locator, attempt, again func() error) error {
-	c := contest{queue: &v.queues[at.ID[0]], id: at.ID}
+// newest version. One that is urgent tries before it queues up.
+func (v *Storage) contend(at *txn.Locator, urgent bool, attempt, again func() error) error {
+	c := contest{queue: &v.queues[at.ID[0]], id: at.ID, last: urgent}
 	defer c.leave()
 	for {
 		err := sessionerr.ErrConflict
-		if at.Version != nil && !c.behind() {
+		if at.Version != nil && (c.last || !c.behind()) {
 			err = attempt()
 		}
 		if !superseded(err) {
@@ -56,6 +56,7 @@ type contest struct {
 	queue *queue
 	id    string    // of the session
 	first bool      // this request is at the head of the queue
+	last  bool      // it tries out of its turn: whoever is at the head may be held up by a function of the app's
 	until time.Time // zero before the first conflict
 	pause time.Duration
 }
@@ -86,7 +87,9 @@ func (c *contest) wait(cause error) error {
 		c.queue.id.Store(&id)
 	case <-timer.C:
 	}
-	if !time.Now().Before(c.until) {
+	if over := !time.Now().Before(c.until); over && !c.last {
+		c.last = true
+	} else if over {
 		return fmt.Errorf("%w: too many requests save one session at once: %w", sessionerr.ErrUnavailable, cause)
 	}
 	return nil

@@ -43,6 +43,7 @@ func (t *Txn) Clear() {
 		t.work.Journal.Reset()
 		return
 	}
+	t.forgetTaken()
 	t.work.Journal.Clear(t.config.Permanent)
 	c.Fill(nil, nil)
 	c.Permanent, c.Lifetime, c.Remembered = t.config.Permanent, 0, false
@@ -61,6 +62,7 @@ func (t *Txn) Renew() {
 // Destroy ends the session with the next commit.
 func (t *Txn) Destroy() {
 	t.work.Content = t.config.Fresh()
+	t.forgetTaken()
 	t.work.Journal.Reset()
 	t.work.Intent = Destroy
 	t.changed()

@@ -130,9 +130,13 @@ func (r *Result) free() {
 
 func (t *Txn) hand(r *Result) error {
 	r.Content = &t.work.Content
+	created, life := r.Content.Created, r.Content.Life
 	start := t.ask()
 	err := t.step(r)
 	t.answered(start)
+	if err != nil && !errors.Is(err, sessionerr.ErrLate) {
+		t.work.Content.Created, t.work.Content.Life = created, life
+	}
 	return err
 }
 

@@ -22,14 +22,16 @@ func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
 			t.work.Shown = []codec.Flash{}
 		}
 	}
-	shown := map[uint64]bool{}
-	for _, f := range t.work.Shown {
-		shown[f.ID] = true
+	shown := map[uint64]int{}
+	for i, f := range t.work.Shown {
+		shown[f.ID] = i
 	}
 	t.work.Content.DeleteFlashes(func(f codec.Flash) bool {
-		if !wanted(f) || !shown[f.ID] {
+		i, was := shown[f.ID]
+		if !was || !wanted(f) {
 			return false
 		}
+		t.work.Shown[i].Taken = codec.TakenNow
 		t.work.Journal.TakeFlash(f.ID)
 		t.changed()
 		return true
@@ -40,36 +42,28 @@ func (t *Txn) TakeFlashes(wanted func(codec.Flash) bool) []codec.Flash {
 // KeepFlashes puts back those of the messages which [Txn.TakeFlashes] has returned
 // that are wanted and that it has removed.
 func (t *Txn) KeepFlashes(wanted func(codec.Flash) bool) {
-	there := map[uint64]bool{}
-	for _, f := range t.work.Content.Flashes() {
-		there[f.ID] = true
-	}
 	t.work.Shown = slices.Clone(t.work.Shown)
 	for i := range t.work.Shown {
 		f := &t.work.Shown[i]
-		if !wanted(*f) || there[f.ID] {
+		switch {
+		case f.Taken == codec.NotTaken || !wanted(*f):
 			continue
-		}
-		if f.ID == 0 {
-			f.ID = t.work.Journal.AddFlash()
-		} else {
+		case f.Taken == codec.TakenNow:
 			t.work.Journal.KeepFlash(f.ID)
+		default: // no other request knows it any more
+			f.ID = t.work.Journal.AddFlash()
 		}
+		f.Taken = codec.NotTaken
 		t.work.Content.AddFlashes(*f)
 		t.changed()
 	}
 }
 
-// forgetTaken makes the messages that were taken unknown: a commit has removed
-// them, so that no replay has to, and one that is kept is a new one.
+// forgetTaken notes that no replay has to remove the messages that were taken.
 func (t *Txn) forgetTaken() {
-	there := map[uint64]bool{}
-	for _, f := range t.work.Content.Flashes() {
-		there[f.ID] = true
-	}
 	for i := range t.work.Shown {
-		if f := &t.work.Shown[i]; !there[f.ID] {
-			f.ID = 0
+		if f := &t.work.Shown[i]; f.Taken == codec.TakenNow {
+			f.Taken = codec.TakenForGood
 		}
 	}
 }

@@ -68,7 +68,9 @@ func (t *Txn) writeCookie(h http.Header) {
 		return
 	}
 	if len(lines) > 0 { // the imported cookie may be expired by the same line, and ours is to be the last
-		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == t.sentCookie || line == t.setCookie })
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+			return line == t.sentCookie || line == t.setCookie || t.setCookie != "" && t.expiresOurs(line)
+		})
 	}
 	if t.setCookie != "" {
 		lines = t.withLine(lineSetCookie, lines, t.setCookie)
@@ -78,6 +80,14 @@ func (t *Txn) writeCookie(h http.Header) {
 	} else {
 		delete(h, "Set-Cookie")
 	}
+}
+
+// expiresOurs reports whether a Set-Cookie line expires an imported cookie that has
+// the name of ours.
+func (t *Txn) expiresOurs(line string) bool {
+	return slices.ContainsFunc(t.config.Imports, func(from Source) bool {
+		return from.Cookie.Name == t.config.Cookie.Name && line == from.Cookie.Expire()
+	})
 }
 
 // withLine adds a line of ours to those that a header has. The first of its kind

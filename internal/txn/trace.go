@@ -40,7 +40,7 @@ func (tr *Trace) took(start time.Time) {
 func (tr *Trace) try(w *Work) {
 	if tr != nil {
 		tr.Unsaved, tr.Failed = Changes{w.Journal.Summary(), w.Intent}, nil
-		tr.Unsaved.Taken = len(journal.Taken(&w.Content, w.Shown))
+		tr.Unsaved.Taken = len(journal.Taken(w.Shown))
 	}
 }
 

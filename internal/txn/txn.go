@@ -226,9 +226,7 @@ func New(config *Config, request *http.Request, late bool, trace *Trace) *Txn {
 // begin empties the journal. Its details are for a replay, which only a stored
 // session can need, and for the log.
 func (t *Txn) begin() {
-	if len(t.work.Shown) > 0 {
-		t.forgetTaken()
-	}
+	t.forgetTaken()
 	t.work.Journal.Reset()
 	t.work.Journal.Detailed = t.trace != nil || t.config.Replayed && t.work.Place == Stored
 }
@@ -381,6 +379,16 @@ func (t *Txn) ask() (start time.Time) {
 	t.asked = true
 	return t.trace.now()
 }
+
+// Suspend says that a function of the app's own runs meanwhile, which may read the
+// session, and returns what Resume needs when it has returned.
+func (t *Txn) Suspend() (asked bool) {
+	asked, t.asked = t.asked, false
+	return asked
+}
+
+// Resume follows Suspend, also if the function panics.
+func (t *Txn) Resume(asked bool) { t.asked = asked }
 
 func (t *Txn) answered(start time.Time) {
 	t.asked = false

@@ -62,6 +62,7 @@ var mutants = []mutant{
 	{"Destroy does not follow a Renew that it meets", commit, `if successor(at) == "" {`, `if true {`},
 	{"Destroy does not follow a Renew that came before the load", txn, `if failed := t.config.Storage.End(ctx, o.at); err == nil {`, `if failed := error(nil); err == nil {`},
 	{"the new session after a Destroy has the old content", changes, `t.work.Content = t.config.Fresh()
+	t.forgetTaken()
 	t.work.Journal.Reset()
 	t.work.Intent = Destroy`, `t.work.Intent = Destroy`},
 	{"a log-out that fails leaves the browser logged in", txn, `t.setCookie = t.expireLine(Destroy, t.work.Place)`, `t.setCookie = ""`},
