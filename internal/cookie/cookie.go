@@ -165,9 +165,10 @@ func checkLen(n int) error {
 		sessionerr.ErrTooLarge, n, MaxLine)
 }
 
-// Value returns the value that a Set-Cookie line of this name sets.
-func (k *Cookie) Value(line string) string {
-	value, _, _ := strings.Cut(line[len(k.Name)+1:], ";")
+// Value returns the value that a Set-Cookie line sets, or "" if it is none.
+func Value(line string) string {
+	_, value, _ := strings.Cut(line, "=")
+	value, _, _ = strings.Cut(value, ";")
 	return value
 }
 

@@ -72,6 +72,9 @@ func TestCookie_Set(t *testing.T) {
 		if err != nil || got != test.want {
 			t.Errorf("%s: got %q, %v, want %q", test.name, got, err, test.want)
 		}
+		if value := cookie.Value(got); value != "v" || cookie.Value("") != "" {
+			t.Errorf("%s: got the value %q back", test.name, value)
+		}
 		if got, err := k.AppendSet([]byte("before "), []byte("v"), test.maxAge); err != nil || string(got) != "before "+test.want {
 			t.Errorf("%s, appended: got %q, %v, want %q", test.name, got, err, test.want)
 		}

@@ -73,7 +73,7 @@ func (k *Sealed) Load(_ context.Context, value string, into *txn.Image) (since t
 		into.Content = codec.Container{}
 		return since, sessionerr.ErrOver
 	case known && newest.note != into.At.Note:
-		if _, err = k.open(k.cookie.Value(newest.line), into); err != nil {
+		if _, err = k.open(cookie.Value(newest.line), into); err != nil {
 			return since, err
 		}
 		into.At.Told = txn.ToldOlder
@@ -263,7 +263,7 @@ func (v *version) tell(r *txn.Result) {
 // rebase fills in a result with what a request did, replayed on a version.
 func (k *Sealed) rebase(on *version, w *txn.Work, r *txn.Result) error {
 	var newest txn.Image
-	if _, err := k.open(k.cookie.Value(on.line), &newest); err != nil {
+	if _, err := k.open(cookie.Value(on.line), &newest); err != nil {
 		return err
 	}
 	return w.Rebase(&newest.Content, r)
